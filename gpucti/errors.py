@@ -1,0 +1,37 @@
+"""The exceptions of gpucti, and when each is raised.
+
+Every message says where, what was found, what is allowed and what to do. Each class also derives from the
+built-in a caller would expect, so that ``except ValueError`` keeps working.
+"""
+
+
+class GpuctiError(Exception):
+    """Base of every error that gpucti raises on purpose."""
+
+
+class InputError(GpuctiError, ValueError):
+    """An array, an option or a science file is not what the correction needs."""
+
+
+class MissingFileError(InputError, FileNotFoundError):
+    """A named input file does not exist."""
+
+    def __str__(self) -> str:
+        """Return the message alone (OSError would print a tuple)."""
+        return str(self.args[0]) if self.args else ""
+
+
+class ReferenceFileError(GpuctiError, ValueError):
+    """A reference file is missing, damaged, of an unknown version, or does not cover the date."""
+
+
+class BackendUnavailable(GpuctiError, RuntimeError):
+    """A backend was asked for by name and cannot run here; the message says why."""
+
+
+class OutputExistsError(GpuctiError, FileExistsError):
+    """An output file exists and overwriting was not asked for."""
+
+    def __str__(self) -> str:
+        """Return the message alone (OSError would print a tuple)."""
+        return str(self.args[0]) if self.args else ""

@@ -1,0 +1,83 @@
+"""What a user can choose: frozen dataclasses, complete, checked on construction."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from gpucti.errors import InputError
+
+NOISE_MODELS = (0, 1, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorrectionOptions:
+    """How one image is corrected. The PCTETAB supplies every value; a user overrides some.
+
+    Attributes
+    ----------
+    read_noise : float
+        Largest amplitude of the noise that is set aside, in electrons (PCTETAB ``RN_CLIP``); above 0.
+    noise_model : int
+        How noise is set aside before the correction (``NSEMODEL``): 0 not at all, 1 with the
+        amplitude limited around sources, 2 without that limit.
+    oversub_thresh : float
+        A pixel that ends below this many electrons, and was lowered by more than that, is
+        over-subtracted and its column is repaired (``SUBTHRSH``); not above 0.
+    sim_nit : int
+        Fixed-point iterations: simulated readouts per column (``SIM_NIT``); 1 to 100.
+    shft_nit : int
+        Passes over the column that make up one simulated readout (``SHFT_NIT``); 1 to 100.
+    """
+
+    read_noise: float
+    noise_model: int
+    oversub_thresh: float
+    sim_nit: int
+    shft_nit: int
+
+    def __post_init__(self) -> None:
+        """Check every value; raise `InputError` naming the option."""
+        for name in ("noise_model", "sim_nit", "shft_nit"):
+            _require_integer(name, getattr(self, name))
+        for name in ("read_noise", "oversub_thresh"):
+            _require_number(name, getattr(self, name))
+        if self.noise_model not in NOISE_MODELS:
+            raise InputError(f"noise_model is {self.noise_model!r}; expected one of 0, 1, 2")
+        for name in ("sim_nit", "shft_nit"):
+            if not 1 <= getattr(self, name) <= 100:
+                raise InputError(f"{name} is {getattr(self, name)!r}; expected 1 to 100")
+        if not self.read_noise > 0:
+            raise InputError(f"read_noise is {self.read_noise!r}; expected electrons, above 0")
+        if self.oversub_thresh > 0:
+            raise InputError(f"oversub_thresh is {self.oversub_thresh!r}; expected electrons, 0 or below")
+
+    @property
+    def n_passes(self) -> int:
+        """Passes over a column in one round of the correction: ``sim_nit * shft_nit``."""
+        return self.sim_nit * self.shft_nit
+
+    def override(self, **overrides: Any) -> CorrectionOptions:
+        """Return a copy with the given options changed; ``None`` leaves an option as it is.
+
+        Raises
+        ------
+        InputError
+            For an option that does not exist, or a value out of range.
+        """
+        names = [field.name for field in fields(self)]
+        for name in overrides:
+            if name not in names:
+                raise InputError(f"unknown option {name!r}; expected one of {', '.join(names)}")
+        return replace(self, **{name: value for name, value in overrides.items() if value is not None})
+
+
+def _require_integer(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise InputError(f"{name} is {value!r}; expected an integer")
+
+
+def _require_number(name: str, value: Any) -> None:
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__") or not math.isfinite(value):
+        raise InputError(f"{name} is {value!r}; expected a finite number")
