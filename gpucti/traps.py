@@ -7,7 +7,9 @@ The numbers equal those of stis_cti's ``InterpolatePsi``, ``InterpolatePhi`` and
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +63,13 @@ class TrapTable:
 
     @classmethod
     def build(
-        cls, levels: npt.ArrayLike, q: npt.ArrayLike, dtde: npt.ArrayLike, nodes: npt.ArrayLike, psi: npt.ArrayLike, shft_nit: int
+        cls,
+        levels: npt.ArrayLike,
+        q: npt.ArrayLike,
+        dtde: npt.ArrayLike,
+        nodes: npt.ArrayLike,
+        psi: npt.ArrayLike,
+        shft_nit: int,
     ) -> TrapTable:
         """Interpolate the nodes of a PCTETAB to its charge levels.
 
@@ -83,7 +91,7 @@ class TrapTable:
 
         still_held = np.vstack([np.ones_like(charge), open_])[:TAIL, :-1]  # ages 0..59; the last level never fills
         held = np.zeros((len(levels), AGES))
-        held[1:, :TAIL] = np.cumsum((still_held * charge[1:]).T, axis=0)
+        held[1:, :TAIL] = _running_sum((still_held * charge[1:]).T)
         level_of = np.searchsorted(levels, np.arange(levels[-1] + 1), side="right") - 1
         return cls(
             levels=levels.astype(np.float64),
@@ -122,18 +130,20 @@ def interpolate_phi(q: npt.ArrayLike, dtde: npt.ArrayLike, shft_nit: int) -> Flo
     dtde = np.asarray(dtde, dtype=np.float64)
     electron = np.arange(q[0], q[-1])
     node = np.searchsorted(q, electron, side="right") - 1
-    log_q, log_d = np.log10(q.astype(np.float64)), np.log10(dtde)
-    part = (np.log10(electron.astype(np.float64)) - log_q[node]) / (log_q[node + 1] - log_q[node])
-    density = np.power(10.0, log_d[node] + part * (log_d[node + 1] - log_d[node]))
+    log_q, log_d = _log10(q), _log10(dtde)
+    part = (_log10(electron) - log_q[node]) / (log_q[node + 1] - log_q[node])
+    density = _power(10.0, log_d[node] + part * (log_d[node + 1] - log_d[node]))
     last = node == len(q) - 2
     density[last] = dtde[-2] * (1.0 - (electron[last] - q[-2]) / float(q[-1] - q[-2]))
 
     every = np.zeros(q[-1])  # charges below the first node, and the last node itself: no traps
     every[electron - 1] = density
-    return 1.0 - np.power(1.0 - every / REFERENCE_ROW, REFERENCE_ROW / float(shft_nit))
+    return 1.0 - _power(1.0 - every / REFERENCE_ROW, REFERENCE_ROW / float(shft_nit))
 
 
-def fill_levels(leak_k: Floats, open_k: Floats, phi: Floats, levels: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
+def fill_levels(
+    leak_k: Floats, open_k: Floats, phi: Floats, levels: npt.NDArray[np.int64]
+) -> tuple[Floats, Floats, Floats]:
     """Return ``leak``, ``open`` as ``(60, L)`` and ``charge`` ``(L,)`` at the charge levels.
 
     Profiles are interpolated in the logarithm of the charge, trapped charge is summed between levels
@@ -144,11 +154,37 @@ def fill_levels(leak_k: Floats, open_k: Floats, phi: Floats, levels: npt.NDArray
     charge = np.concatenate([[0.0], np.diff(below)])
 
     n_profiles = leak_k.shape[1]
-    log_q = np.log10(np.maximum(levels, 1).astype(np.float64))
-    log_q = np.clip(log_q, FIRST_LOG_Q, n_profiles - LAST_LOG_Q_MARGIN)
+    log_q = np.clip(_log10(np.maximum(levels, 1)), FIRST_LOG_Q, n_profiles - LAST_LOG_Q_MARGIN)
     part = log_q - np.floor(log_q)
     low = np.floor(log_q).astype(int) - 1
     low[0], part[0] = 0, 0.0
     leak = (1.0 - part) * leak_k[:, low] + part * leak_k[:, low + 1]
     open_ = (1.0 - part) * open_k[:, low] + part * open_k[:, low + 1]
     return leak, open_, charge
+
+
+# The C library's log10 and pow: NumPy's own vary in the last bit with the processor, and results would with them.
+_LOG10 = np.frompyfunc(math.log10, 1, 1)
+_POWER = np.frompyfunc(math.pow, 2, 1)
+
+
+def _log10(values: npt.NDArray[Any]) -> Floats:
+    return _LOG10(values).astype(np.float64)
+
+
+def _power(base: Floats | float, exponent: Floats | float) -> Floats:
+    return _POWER(base, exponent).astype(np.float64)
+
+
+def _running_sum(terms: Floats) -> Floats:
+    """Return the running sum along axis 0, compensated (Neumaier 1974): segments are differences of these sums."""
+    sums = np.empty_like(terms)
+    total = np.zeros(terms.shape[1])
+    lost = np.zeros(terms.shape[1])
+    for row, term in enumerate(terms):
+        larger = np.maximum(total, term)  # no term is negative
+        new = total + term
+        lost += (larger - new) + np.minimum(total, term)
+        total = new
+        sums[row] = total + lost
+    return sums

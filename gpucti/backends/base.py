@@ -57,6 +57,9 @@ class Backend(Protocol):
     name: str
     xp: Any
 
+    def describe(self) -> str:
+        """Return in a few words what this backend runs on, for `gpucti backends`."""
+
     def asarray(self, array: Array) -> Array:
         """Return `array` on the device as float64, native byte order, C-contiguous (a copy if need be)."""
 

@@ -1,0 +1,89 @@
+"""Choose a backend: once, at the edge, by name."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import NamedTuple
+
+from gpucti.backends.base import Backend
+from gpucti.errors import BackendUnavailable, InputError
+
+log = logging.getLogger(__name__)
+
+#: Where ``auto`` looks, in this order.
+PREFERENCE = ("cuda", "numba", "numpy")
+ALLOWED = "auto, cpu, numpy, numba, cuda, cuda:N or a device number N"
+
+
+class Available(NamedTuple):
+    """One line of `available`: a backend, whether it runs here, and with what or why not."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def get_backend(name: str | int | None = None) -> Backend:
+    """Return the backend of that name.
+
+    Parameters
+    ----------
+    name : str, int or None
+        ``auto`` (the first of cuda, numba, numpy that runs), ``cpu`` (numba, else numpy), ``numpy``, ``numba``,
+        ``cuda``, ``cuda:N``, or a device number ``N``. None: the environment variable ``GPUCTI_BACKEND``, else ``auto``.
+
+    Raises
+    ------
+    BackendUnavailable
+        A backend asked for by name cannot run here; the message says why.
+    InputError
+        The name is none of these.
+    """
+    wanted = str(os.environ.get("GPUCTI_BACKEND", "auto") if name is None else name).strip().lower()
+    if wanted in ("auto", "cpu"):
+        return _first_of(PREFERENCE if wanted == "auto" else PREFERENCE[1:])
+    return _make(wanted)
+
+
+def available() -> list[Available]:
+    """Return every backend with what it would run on, or why it cannot run here."""
+    rows = []
+    for name in PREFERENCE:
+        try:
+            backend = _make(name)
+        except BackendUnavailable as error:
+            rows.append(Available(name, False, str(error)))
+        else:
+            rows.append(Available(name, True, backend.describe()))
+    return rows
+
+
+def _first_of(names: tuple[str, ...]) -> Backend:
+    reasons = []
+    for name in names:
+        try:
+            backend = _make(name)
+        except BackendUnavailable as error:
+            reasons.append(str(error))
+        else:
+            log.info("backend %s%s", backend.name, "".join(f"; {reason}" for reason in reasons))
+            return backend
+    raise BackendUnavailable("; ".join(reasons))
+
+
+def _make(name: str) -> Backend:
+    if name == "numpy":
+        from gpucti.backends._numpy import NumpyBackend
+
+        return NumpyBackend()
+    if name == "numba":
+        from gpucti.backends._numba import NumbaBackend
+
+        return NumbaBackend()
+    device = "0" if name == "cuda" else name.removeprefix("cuda:")
+    if device.isdecimal():
+        from gpucti.backends._cuda import CudaBackend
+
+        return CudaBackend(int(device))
+    raise InputError(f"unknown backend {name!r}; expected {ALLOWED}")

@@ -1,0 +1,128 @@
+"""The fast CPU backend: Numba loops over columns, spread over threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gpucti.backends._host import HostArrays, noise_steps
+from gpucti.backends.base import MAX_NOISE_STEPS, MIN_NOISE_STEPS, Array, Restored
+from gpucti.errors import BackendUnavailable
+from gpucti.options import CorrectionOptions
+from gpucti.traps import TrapTable
+
+_NOISE_COLUMNS = 64
+_NOISE_ROWS = 128
+
+
+class NumbaBackend(HostArrays):
+    """See `Backend`. Uses as many threads as ``numba.get_num_threads()`` says when a call begins."""
+
+    name = "numba"
+
+    def __init__(self) -> None:
+        try:
+            import numba
+
+            from gpucti.backends import _numba_kernels
+        except ImportError as error:
+            raise BackendUnavailable(f"backend 'numba': Numba cannot be imported ({error})") from error
+        self._version = numba.__version__
+        self._get_num_threads = numba.get_num_threads
+        self._kernels = _numba_kernels
+
+    def describe(self) -> str:
+        """See `Backend.describe`."""
+        return f"Numba {self._version}, {self._get_num_threads()} threads (set NUMBA_NUM_THREADS to change)"
+
+    def split_noise(self, stack: Array, options: CorrectionOptions) -> tuple[Array, Array]:
+        """See `Backend.split_noise`."""
+        if options.noise_model == 0:
+            return stack.copy(), np.zeros_like(stack)
+        signal, noise = np.empty_like(stack), np.empty_like(stack)
+        _, rows, cols = stack.shape
+        strips = [(c, min(c + _NOISE_COLUMNS, cols)) for c in range(0, cols, _NOISE_COLUMNS)]
+        bands = [(r, min(r + _NOISE_ROWS, rows)) for r in range(0, rows, _NOISE_ROWS)]
+        raw = np.empty((rows, cols))
+        squares = np.empty((len(strips), MAX_NOISE_STEPS - MIN_NOISE_STEPS + 1))
+        for image, image_signal, image_noise in zip(stack, signal, noise, strict=True):
+
+            def take(strip: int, steps: int, image: Any = image) -> None:
+                left, right = strips[strip]
+                self._kernels.split_noise_block(left, right, image, steps, options.read_noise, raw, squares[strip])
+
+            def soften(band: tuple[int, int], image: Any = image, s: Any = image_signal, n: Any = image_noise) -> None:
+                self._kernels.limit_noise_block(*band, image, raw, options.read_noise, n, s, options.noise_model == 1)
+
+            self._spread(lambda strip: take(strip, MAX_NOISE_STEPS), range(len(strips)))
+            steps = noise_steps(squares.sum(axis=0), (rows - 1) * cols, options.read_noise)
+            if steps < MAX_NOISE_STEPS:
+                self._spread(lambda strip: take(strip, steps), range(len(strips)))
+            self._spread(soften, bands)
+        return signal, noise
+
+    def remove_cti(
+        self,
+        signal: Array,
+        cte_frac: npt.NDArray[np.float64],
+        col_scale: npt.NDArray[np.float64],
+        traps: TrapTable,
+        options: CorrectionOptions,
+        *,
+        first_row: int = 0,
+        keep_scale: bool = False,
+    ) -> Restored:
+        """See `Backend.remove_cti`."""
+        n, _, cols = signal.shape
+        restored = np.empty_like(signal)
+        repairs = np.zeros((n, cols), dtype=np.int32)
+        scale = np.empty_like(signal if keep_scale else signal[:0])
+
+        def correct(block: int) -> None:
+            self._kernels.remove_cti_block(
+                block, signal, cte_frac, col_scale, first_row, options.sim_nit, traps.shft_nit,
+                options.oversub_thresh, *_tables(traps), restored, repairs, scale,
+            )  # fmt: skip
+
+        self._spread(correct, range(n * -(-cols // self._kernels.BLOCK)))
+        return Restored(restored, repairs, scale if keep_scale else None)
+
+    def add_cti(
+        self,
+        signal: Array,
+        cte_frac: npt.NDArray[np.float64],
+        col_scale: npt.NDArray[np.float64],
+        traps: TrapTable,
+        *,
+        first_row: int = 0,
+    ) -> Array:
+        """See `Backend.add_cti`."""
+        n, _, cols = signal.shape
+        trailed = np.empty_like(signal)
+
+        def trail(block: int) -> None:
+            self._kernels.add_cti_block(
+                block, signal, cte_frac, col_scale, first_row, traps.shft_nit, *_tables(traps), trailed
+            )
+
+        self._spread(trail, range(n * -(-cols // self._kernels.BLOCK)))
+        return trailed
+
+    def _spread(self, work: Callable[[Any], None], items: Iterable[Any]) -> None:
+        """Do `work` on every item; the kernels let go of the GIL, so threads share the machine."""
+        threads = self._get_num_threads()
+        if threads == 1:
+            for item in items:
+                work(item)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(work, items):
+                pass
+
+
+def _tables(traps: TrapTable) -> tuple[Any, ...]:
+    return traps.levels, traps.inverse_step, traps.level_of, traps.held.ravel()

@@ -1,0 +1,1 @@
+"""The packaged PCTETAB, as readable figures."""

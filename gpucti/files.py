@@ -1,0 +1,324 @@
+"""Files in, files out: CTI trails removed from, or added to, STIS CCD files.
+
+The order is always: all inputs and outputs are checked, then batches of files are read, treated as one stack
+and written one by one. A run that stops leaves whole files or none.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from gpucti.backends import get_backend
+from gpucti.backends.base import Backend
+from gpucti.correction import add_cti_stack, correct_stack
+from gpucti.errors import InputError
+from gpucti.exposure import Exposure, ImageSet
+from gpucti.jobs import Files, Job, batches, plan_jobs
+from gpucti.pctetab import Pctetab
+from gpucti.provenance import Provenance
+
+log = logging.getLogger(__name__)
+
+Stack = npt.NDArray[Any]
+NAN_CHOICES = ("raise", "keep")
+#: How `gpucti.correction` begins to say that a date lies past the table (a regular expression).
+EXTRAPOLATION = ".*extrapolat"
+
+
+class FileDone(NamedTuple):
+    """What `progress` is called with after each file.
+
+    Attributes
+    ----------
+    input, output : Path
+        The file read and the file written.
+    repairs : tuple of int
+        Repaired columns per imset; empty where trails were added.
+    seconds : float
+        Time spent on this file; the time of a batch is shared by its imsets.
+    """
+
+    input: Path
+    output: Path
+    repairs: tuple[int, ...]
+    seconds: float
+
+
+Progress = Callable[[FileDone], None]
+
+
+def correct_files(
+    files: Files,
+    outdir: str | os.PathLike[str] | None = None,
+    *,
+    pctetab: str | os.PathLike[str] | Pctetab | None = None,
+    device: str | int | Backend | None = "auto",
+    overwrite: bool = False,
+    read_noise: float | None = None,
+    noise_model: int | None = None,
+    oversub_thresh: float | None = None,
+    sim_nit: int | None = None,
+    shft_nit: int | None = None,
+    nan: str = "raise",
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Remove the CTI trails from STIS CCD files and return the new files, ``<ROOTNAME>_cte.fits``.
+
+    SCI is corrected in all image sets, 10 % of the change is added to ERR in quadrature, DQ and every other
+    extension stay as they are. The inputs are never modified. This is stis_cti's ``CteCorr``.
+
+    Parameters
+    ----------
+    files : path or iterable of paths
+        Bias-subtracted, trimmed, unbinned images (``flt``, ``blt``); a str may hold a glob pattern.
+    outdir : path, optional
+        Folder of the outputs, made if need be; by default each goes beside its input.
+    pctetab : path or Pctetab, optional
+        The table. By default the one named by a file's PCTETAB keyword if it can be found, else the
+        packaged one.
+    device : str, int, Backend or None
+        ``auto``, ``cpu``, ``numpy``, ``numba``, ``cuda``, ``cuda:N`` or ``N``; None: see `gpucti.backends.get_backend`.
+    overwrite : bool
+        Replace existing outputs.
+    read_noise, noise_model, oversub_thresh, sim_nit, shft_nit : optional
+        In place of the table's values; see `gpucti.options.CorrectionOptions`.
+    nan : {'raise', 'keep'}
+        What to do about NaN and infinite SCI pixels: refuse the file, or take them for zero and put
+        them back.
+    progress : callable, optional
+        Called with a `FileDone` after each file.
+
+    Returns
+    -------
+    list of Path
+        One per input, in order; an input named twice counts once.
+
+    Raises
+    ------
+    MissingFileError
+        An input does not exist.
+    InputError
+        An input is not a file that can be corrected, or an option is out of range.
+    OutputExistsError
+        An output exists.
+    ReferenceFileError
+        The table is damaged or does not cover the date.
+    BackendUnavailable
+        The device asked for cannot be used.
+    """
+    _require_nan_choice(nan)
+    overrides = {
+        "read_noise": read_noise,
+        "noise_model": noise_model,
+        "oversub_thresh": oversub_thresh,
+        "sim_nit": sim_nit,
+        "shft_nit": shft_nit,
+    }
+    jobs = plan_jobs(
+        files, outdir, "cte", pctetab=pctetab, overwrite=overwrite, check=lambda headers: headers.require_uncorrected()
+    )
+    return _run(jobs, _correct_batch, device, overrides, nan, overwrite, progress)
+
+
+def add_cti_files(
+    files: Files,
+    outdir: str | os.PathLike[str] | None = None,
+    *,
+    pctetab: str | os.PathLike[str] | Pctetab | None = None,
+    device: str | int | Backend | None = "auto",
+    overwrite: bool = False,
+    shft_nit: int | None = None,
+    nan: str = "raise",
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Add CTI trails to STIS CCD files and return the new files, ``<ROOTNAME>_cti.fits``.
+
+    SCI is read out once more in all image sets; ERR, DQ and every other extension stay as they are.
+    Corrected files (PCTECORR = COMPLETE) are welcome. This is stis_cti's ``AddYCte``.
+
+    Parameters
+    ----------
+    files, outdir, pctetab, device, overwrite, shft_nit, nan, progress
+        See `correct_files`, also for what is returned and raised.
+    """
+    _require_nan_choice(nan)
+    jobs = plan_jobs(files, outdir, "cti", pctetab=pctetab, overwrite=overwrite, check=lambda headers: None)
+    return _run(jobs, _trail_batch, device, {"shft_nit": shft_nit}, nan, overwrite, progress)
+
+
+class _Product(NamedTuple):
+    """One treated file, before it is written."""
+
+    exposure: Exposure
+    repairs: tuple[int, ...]
+
+
+class _Missing(NamedTuple):
+    """Pixels without a finite value: their indices in the stack, and the values they had."""
+
+    where: tuple[npt.NDArray[np.intp], ...]
+    values: Stack
+
+
+_Treatment = Callable[[list[Exposure], Sequence[Job], list[Provenance], Backend], list[_Product]]
+
+
+def _run(
+    jobs: list[Job],
+    treat: _Treatment,
+    device: str | int | Backend | None,
+    overrides: dict[str, Any],
+    nan: str,
+    overwrite: bool,
+    progress: Progress | None,
+) -> list[Path]:
+    """Treat all jobs, batch by batch; return the outputs."""
+    options = {id(job.pctetab): job.pctetab.options(**overrides) for job in jobs}
+    backend = get_backend(device) if device is None or isinstance(device, (str, int)) else device
+    _warn_of_extrapolation(jobs)
+    for job in jobs:
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+    for batch in batches(jobs, backend.images_per_batch):
+        begin = time.perf_counter()
+        exposures = [_read(job, nan) for job in batch]
+        provenances = [Provenance(j.pctetab, j.pctetab_keyword, options[id(j.pctetab)], backend.name) for j in batch]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", EXTRAPOLATION, UserWarning)  # said once, above, for all files
+            products = treat(exposures, batch, provenances, backend)
+        per_image = (time.perf_counter() - begin) / sum(exposure.n_imsets for exposure in exposures)
+        for job, product in zip(batch, products, strict=True):
+            begin = time.perf_counter()
+            product.exposure.write(job.output, overwrite=overwrite)
+            seconds = per_image * product.exposure.n_imsets + time.perf_counter() - begin
+            log.info("%s: written to %s after %.2f s (%s)", job.path, job.output, seconds, backend.name)
+            if progress is not None:
+                progress(FileDone(job.path, job.output, product.repairs, seconds))
+    return [job.output for job in jobs]
+
+
+def _correct_batch(
+    exposures: list[Exposure], jobs: Sequence[Job], provenances: list[Provenance], backend: Backend
+) -> list[_Product]:
+    """Return the exposures without trails."""
+    sci, missing = _science_stack(exposures)
+    err = np.concatenate([imset.err[np.newaxis] for exposure in exposures for imset in exposure.imsets])
+    repairs = np.zeros(len(sci), dtype=int)
+    for part, arguments in _calls(exposures, jobs, backend):
+        done = correct_stack(sci[part], err=err[part], options=provenances[0].options, **arguments)
+        sci[part], err[part], repairs[part] = done.sci, done.err, done.repairs
+    sci[missing.where] = missing.values
+
+    products, first = [], 0
+    for exposure, provenance in zip(exposures, provenances, strict=True):
+        number = range(first, first + exposure.n_imsets)
+        imsets = [
+            replace(old, sci=sci[i].astype(old.sci.dtype, copy=False), err=err[i].astype(old.err.dtype, copy=False))
+            for i, old in zip(number, exposure.imsets, strict=True)
+        ]
+        counts = tuple(int(repairs[i]) for i in number)
+        corrected = exposure.with_imsets(imsets)
+        provenance.stamp_corrected(corrected, counts)
+        products.append(_Product(corrected, counts))
+        first += exposure.n_imsets
+    return products
+
+
+def _trail_batch(
+    exposures: list[Exposure], jobs: Sequence[Job], provenances: list[Provenance], backend: Backend
+) -> list[_Product]:
+    """Return the exposures with trails."""
+    sci, missing = _science_stack(exposures)
+    for part, arguments in _calls(exposures, jobs, backend):
+        sci[part] = add_cti_stack(sci[part], shft_nit=provenances[0].options.shft_nit, **arguments)
+    sci[missing.where] = missing.values
+
+    products, first = [], 0
+    for exposure, provenance in zip(exposures, provenances, strict=True):
+        imsets = [
+            replace(old, sci=sci[first + i].astype(old.sci.dtype, copy=False)) for i, old in enumerate(exposure.imsets)
+        ]
+        trailed = exposure.with_imsets(imsets)
+        provenance.stamp_trailed(trailed)
+        products.append(_Product(trailed, ()))
+        first += exposure.n_imsets
+    return products
+
+
+def _calls(exposures: list[Exposure], jobs: Sequence[Job], backend: Backend) -> list[tuple[slice, dict[str, Any]]]:
+    """Return the slices of the stack that the backend takes at a time, with the arguments both directions share."""
+    mjd = np.array([exposure.start_mjd for exposure in exposures for _ in exposure.imsets])
+    gain = np.array([exposure.gain for exposure in exposures for _ in exposure.imsets])
+    step = max(1, backend.images_per_batch(*exposures[0].shape))
+    return [
+        (
+            slice(at, at + step),
+            {
+                "mjd": mjd[at : at + step],
+                "gain": gain[at : at + step],
+                "amp": exposures[0].amp,
+                "pctetab": jobs[0].pctetab,
+                "backend": backend,
+                "origin": exposures[0].origin,
+            },
+        )
+        for at in range(0, len(mjd), step)
+    ]
+
+
+def _read(job: Job, nan: str) -> Exposure:
+    """Read the file of a job again, now with its pixels."""
+    exposure = Exposure.read(job.path)
+    now, before = exposure, job.headers
+    if (now.shape, now.n_imsets, now.amp, now.origin) != (before.shape, before.n_imsets, before.amp, before.origin):
+        raise InputError(f"{job.path}: changed while the run was going on; run again")
+    if nan == "raise":
+        for number, imset in enumerate(exposure.imsets, start=1):
+            _require_finite(imset, f"{job.path}[SCI,{number}]")
+    return exposure
+
+
+def _require_finite(imset: ImageSet, where: str) -> None:
+    """Raise for NaN or infinity in SCI, naming the first such pixel."""
+    bad = ~np.isfinite(imset.sci)
+    if bad.any():
+        row, col = np.argwhere(bad)[0]
+        raise InputError(
+            f"{where}: {np.count_nonzero(bad)} NaN or infinite pixels, the first at row {row}, column {col} (0-based); "
+            "replace them, or use nan='keep' to take them for zero and put them back"
+        )
+
+
+def _science_stack(exposures: list[Exposure]) -> tuple[Stack, _Missing]:
+    """Return all SCI images with zeros for NaN and infinity, and what was there."""
+    sci = np.concatenate([imset.sci[np.newaxis] for exposure in exposures for imset in exposure.imsets])
+    where = np.nonzero(~np.isfinite(sci))
+    missing = _Missing(where, sci[where])
+    sci[where] = 0
+    return sci, missing
+
+
+def _warn_of_extrapolation(jobs: Sequence[Job]) -> None:
+    """Warn once if any file is later than the last CTE_SCALE point of its table."""
+    late = [job for job in jobs if job.headers.start_mjd > job.pctetab.last_scale_mjd]
+    if late:
+        first, more = late[0], f" and {len(late) - 1} more" if len(late) > 1 else ""
+        warnings.warn(
+            f"{first.path}{more}: the trap density is extrapolated past MJD {first.pctetab.last_scale_mjd:g}, the last "
+            f"CTE_SCALE point of {first.pctetab.name}",
+            stacklevel=4,
+        )
+
+
+def _require_nan_choice(nan: str) -> None:
+    if nan not in NAN_CHOICES:
+        raise InputError(f"nan is {nan!r}; expected one of {', '.join(map(repr, NAN_CHOICES))}")

@@ -1,0 +1,242 @@
+"""Which files are treated, with which table, and where the results go: decided and checked before any work."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpucti.errors import InputError, MissingFileError, OutputExistsError, ReferenceFileError
+from gpucti.exposure import ExposureHeaders
+from gpucti.fitsfile import find_file, refuse_existing
+from gpucti.pctetab import Pctetab
+from gpucti.references import resolve_reference
+
+log = logging.getLogger(__name__)
+
+#: What callers may give as `files`: one name or several; a str may hold a glob pattern.
+Files = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One file to treat.
+
+    Attributes
+    ----------
+    headers : ExposureHeaders
+        The input, checked.
+    output : Path
+        Where the result goes; free, or to be overwritten.
+    pctetab : Pctetab
+        The table to use; the same object for files that share it.
+    pctetab_keyword : str
+        What PCTETAB shall say in the output.
+    """
+
+    headers: ExposureHeaders
+    output: Path
+    pctetab: Pctetab
+    pctetab_keyword: str
+
+    @property
+    def path(self) -> Path:
+        """The input file."""
+        return self.headers.path
+
+    def goes_with(self, other: Job) -> bool:
+        """Tell whether both can be treated in one stack."""
+        mine, theirs = self.headers, other.headers
+        return (
+            mine.shape == theirs.shape
+            and mine.amp == theirs.amp
+            and mine.origin == theirs.origin
+            and self.pctetab is other.pctetab
+        )
+
+
+def expand_files(files: Files) -> list[Path]:
+    """Return the files that `files` names, each once, in order; matches of a pattern are sorted.
+
+    A str that names no file and holds ``*``, ``?`` or ``[`` is a pattern. ``x.fits`` also finds ``x.fits.gz``.
+
+    Raises
+    ------
+    MissingFileError
+        A file does not exist, or a pattern matches none.
+    InputError
+        No files at all, or a folder among them.
+    """
+    names = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+    found: dict[Path, Path] = {}
+    for name in names:
+        if not isinstance(name, (str, os.PathLike)):
+            raise InputError(f"files holds {name!r}; expected paths")
+        for path in _matches(name):
+            found.setdefault(path.resolve(), path)
+    if not found:
+        raise InputError("no files given; name at least one FITS file")
+    return list(found.values())
+
+
+def _matches(name: str | os.PathLike[str]) -> list[Path]:
+    if isinstance(name, str) and glob.has_magic(name) and not Path(name).exists():
+        matches = sorted(Path(match) for match in glob.glob(name, recursive=True))  # noqa: PTH207 -- absolute patterns
+        if not matches:
+            raise MissingFileError(f"{name}: no file matches this pattern; check the name and the folder")
+        return [find_file(match) for match in matches]
+    return [find_file(name)]
+
+
+def plan_jobs(
+    files: Files,
+    outdir: str | os.PathLike[str] | None,
+    suffix: str,
+    *,
+    pctetab: str | os.PathLike[str] | Pctetab | None,
+    overwrite: bool,
+    check: Callable[[ExposureHeaders], None],
+) -> list[Job]:
+    """Return what is to be done; nothing is written and no pixels are looked at.
+
+    Parameters
+    ----------
+    files, outdir, pctetab, overwrite
+        See `gpucti.files.correct_files`.
+    suffix : str
+        Outputs are called ``<ROOTNAME>_<suffix>.fits``.
+    check : callable
+        Raises `InputError` for a file that must not be treated.
+    """
+    tables = _Tables(pctetab)
+    folder = None if outdir is None else _checked_folder(Path(outdir))
+    jobs = []
+    for path in expand_files(files):
+        headers = ExposureHeaders.read(path)
+        headers.require_trimmed()
+        check(headers)
+        _ = headers.amp, headers.gain, headers.origin  # each raises for a bad keyword
+        output = (path.parent if folder is None else folder) / f"{headers.rootname}_{suffix}.fits"
+        table, name = tables.of(headers)
+        _require_date(table, headers)
+        _require_columns(table, headers)
+        jobs.append(Job(headers, output, table, name))
+    _check_outputs(jobs, overwrite=overwrite)
+    return jobs
+
+
+def batches(jobs: Sequence[Job], images_per_batch: Callable[[int, int], int]) -> Iterator[list[Job]]:
+    """Group consecutive jobs that fit into one stack of at most ``images_per_batch(rows, cols)`` images."""
+    batch: list[Job] = []
+    for job in jobs:
+        images = sum(member.headers.n_imsets for member in batch) + job.headers.n_imsets
+        if batch and (not job.goes_with(batch[0]) or images > images_per_batch(*job.headers.shape)):
+            yield batch
+            batch = []
+        batch.append(job)
+    if batch:
+        yield batch
+
+
+class _Tables:
+    """Finds the PCTETAB of each file; every table is read once."""
+
+    def __init__(self, chosen: str | os.PathLike[str] | Pctetab | None) -> None:
+        self._read: dict[Path, Pctetab] = {}
+        self._default: Pctetab | None = None
+        self._chosen = chosen if chosen is None or isinstance(chosen, Pctetab) else self._named(chosen)
+
+    def of(self, headers: ExposureHeaders) -> tuple[Pctetab, str]:
+        """Return the table for one file, and what its PCTETAB keyword shall say."""
+        if self._chosen is not None:
+            return self._chosen, self._chosen.name
+        keyword = headers.pctetab
+        path = resolve_reference(keyword, headers.path.parent)
+        if path is not None:
+            log.info("%s: PCTETAB %s is %s", headers.path, keyword, path)
+            return self._at(path), keyword
+        if self._default is None:
+            self._default = Pctetab.default()
+        if keyword and not keyword.endswith(self._default.name):
+            log.warning("%s: PCTETAB %s is not found; using the default %s", headers.path, keyword, self._default.name)
+        else:
+            log.info("%s: using the default %s", headers.path, self._default.name)
+        return self._default, self._default.name
+
+    def _named(self, name: str | os.PathLike[str]) -> Pctetab:
+        path = resolve_reference(os.fspath(name), Path())
+        if path is None:
+            raise ReferenceFileError(
+                f"{os.fspath(name)}: PCTETAB not found; check the name, or leave it out to use the file's own or the "
+                "default one"
+            )
+        return self._at(path)
+
+    def _at(self, path: Path) -> Pctetab:
+        key = path.resolve()
+        if key not in self._read:
+            self._read[key] = Pctetab.read(path)
+        return self._read[key]
+
+
+def _require_date(table: Pctetab, headers: ExposureHeaders) -> None:
+    """Raise unless the table covers the date of the exposure, naming both."""
+    try:
+        table.time_scale(headers.start_mjd)
+        table.epoch(headers.start_mjd)
+    except ReferenceFileError as error:
+        raise ReferenceFileError(f"{headers.path}: TEXPSTRT {headers.start_mjd:g}: {error}") from error
+
+
+def _require_columns(table: Pctetab, headers: ExposureHeaders) -> None:
+    """Raise unless COL_SCALE reaches over the image."""
+    last = headers.shape[1] + (headers.origin[1] if headers.origin else 0)
+    if last > table.n_columns:
+        raise ReferenceFileError(
+            f"{headers.path}: the image reaches column {last}, COL_SCALE of {table.name} has {table.n_columns}; use a "
+            "complete PCTETAB"
+        )
+
+
+def _checked_folder(folder: Path) -> Path:
+    """Return `folder` if it is one, or can be made, and can be written to."""
+    above = folder
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if not above.is_dir():
+        raise InputError(f"{folder}: {above} is not a folder; choose another outdir")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"{folder}: {above} cannot be written to; choose another outdir")
+    return folder
+
+
+def _check_outputs(jobs: Sequence[Job], *, overwrite: bool) -> None:
+    """Raise for outputs that two inputs share, that are inputs, that exist, or whose folder is read-only."""
+    inputs = {job.path.resolve(): job.path for job in jobs}
+    taken: dict[Path, Path] = {}
+    existing = []
+    for job in jobs:
+        target = job.output.resolve()
+        if target in inputs:
+            raise InputError(
+                f"{job.path}: the output {job.output} is the input {inputs[target]}; inputs are never overwritten, "
+                "choose another outdir"
+            )
+        if target in taken:
+            raise InputError(
+                f"{job.path} and {taken[target]}: both would be written to {job.output} (same ROOTNAME); treat them "
+                "apart, with different outdirs"
+            )
+        taken[target] = job.path
+        _checked_folder(job.output.parent)
+        try:
+            refuse_existing(job.output, overwrite=overwrite)
+        except OutputExistsError as error:
+            existing.append(error)
+    if len(existing) > 1:
+        raise OutputExistsError(f"{existing[0]} ({len(existing)} of {len(jobs)} outputs exist)") from existing[0]
+    if existing:
+        raise existing[0]

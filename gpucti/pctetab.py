@@ -1,0 +1,436 @@
+"""The PCTETAB reference table: read, check, write, and ask it for scales, options and traps.
+
+The layout is that of STScI's released files (FILETYPE ``PIXCTE``): extensions DTDE, LEVELS, CTE_SCALE,
+COL_SCALE and CHG_LEAK1.., numerical defaults in the primary header. All sizes come from the table.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import math
+import tomllib
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+from astropy.time import Time
+
+from gpucti.errors import InputError, OutputExistsError, ReferenceFileError
+from gpucti.options import CorrectionOptions
+from gpucti.pctetab_checks import check_table
+from gpucti.readout import AMPS
+from gpucti.traps import Floats, TrapTable
+
+#: Versions of the table that this code knows how to read: 0.1 to 1.x, as stis_cti 1.6.2.
+OLDEST_VERSION, NEWEST_VERSION = (0, 1), (1, 999)
+
+_OPTION_KEYWORDS = {  # option: keyword, comment
+    "sim_nit": ("SIM_NIT", "simulated readouts per column"),
+    "shft_nit": ("SHFT_NIT", "passes over the column per readout"),
+    "read_noise": ("RN_CLIP", "[electron] largest noise set aside"),
+    "noise_model": ("NSEMODEL", "how read noise is set aside: 0, 1, 2"),
+    "oversub_thresh": ("SUBTHRSH", "[electron] over-subtraction threshold"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LeakEpoch:
+    """One CHG_LEAK table: release profiles for dates ``start_mjd <= MJD < end_mjd``.
+
+    Attributes
+    ----------
+    start_mjd, end_mjd : float
+        Days.
+    node : (N,) int
+        Distance from the charge, pixels.
+    profile : (N, C) float64
+        Release per pixel at `node`, for charges of 10**1 ... 10**C electrons.
+    """
+
+    start_mjd: float
+    end_mjd: float
+    node: npt.NDArray[np.int64]
+    profile: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Pctetab:
+    """A PCTETAB in memory; make one with `Pctetab.read` or `Pctetab.default`.
+
+    Attributes
+    ----------
+    name : str
+        File name, without folder.
+    version : str
+        Header PCTE_VER.
+    defaults : CorrectionOptions
+        The options that the header proposes.
+    q, dtde : (P,) int, (P,) float64
+        Charge in electrons, and traps per electron there.
+    levels : (L,) int
+        Charge levels, electrons.
+    scale_mjd, scale : (S,) float64
+        Trap density with time; straight lines between the points.
+    col_scale : mapping of amplifier to (columns,) float64
+        Trap density per column, columns counted as in the file.
+    epochs : tuple of LeakEpoch
+        Release profiles.
+    notes : mapping
+        USEAFTER, PEDIGREE and DESCRIP of the file, as they are.
+    """
+
+    name: str
+    version: str
+    defaults: CorrectionOptions
+    q: npt.NDArray[np.int64]
+    dtde: Floats
+    levels: npt.NDArray[np.int64]
+    scale_mjd: Floats
+    scale: Floats
+    col_scale: Mapping[str, Floats]
+    epochs: tuple[LeakEpoch, ...]
+    notes: Mapping[str, str]
+
+    # ---- where tables come from -------------------------------------------------------------------
+
+    @classmethod
+    def read(cls, path: str | Path) -> Pctetab:
+        """Read a PCTETAB file (plain or gzip-compressed).
+
+        Raises
+        ------
+        ReferenceFileError
+            Missing, not FITS, truncated, an extension, column or keyword absent, a version this code
+            does not know, or figures that cannot be right; the message names the place.
+        """
+        path = Path(path)
+        content = _read_bytes(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what astropy only warns of is checked below and raised
+            try:
+                with fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False) as hdus:
+                    _check_complete(hdus, len(content), path)
+                    table = cls._from_hdus(hdus, path)
+            except (OSError, TypeError, AttributeError, ValueError) as error:
+                if isinstance(error, ReferenceFileError):
+                    raise
+                raise ReferenceFileError(
+                    f"{path}: not a readable FITS file ({error}); expected a PCTETAB such as a02_stis_pcte.fits"
+                ) from error
+        check_table(table, str(path))
+        return table
+
+    @classmethod
+    def _from_hdus(cls, hdus: fits.HDUList, path: Path) -> Pctetab:
+        header = hdus[0].header
+        version = str(_keyword(header, "PCTE_VER", path))
+        check_version(version, str(path))
+        options = CorrectionOptions(
+            **{name: _keyword(header, keyword, path) for name, (keyword, _) in _OPTION_KEYWORDS.items()}
+        )
+        epochs = []
+        for number in range(1, int(_keyword(header, "NCHGLEAK", path)) + 1):
+            leak = _extension(hdus, f"CHG_LEAK{number}", path)
+            profiles = [name for name in leak.columns.names if name.upper().startswith("LOG_Q")]
+            epochs.append(
+                LeakEpoch(
+                    start_mjd=float(_keyword(leak.header, "MJD1", path)),
+                    end_mjd=float(_keyword(leak.header, "MJD2", path)),
+                    node=_column(leak, "NODE", path, np.int64),
+                    profile=np.stack([_column(leak, name, path) for name in profiles], axis=1)
+                    if profiles
+                    else np.empty((0, 0)),
+                )
+            )
+        dtde, scale, columns = (_extension(hdus, name, path) for name in ("DTDE", "CTE_SCALE", "COL_SCALE"))
+        return cls(
+            name=path.name.removesuffix(".gz"),
+            version=version,
+            defaults=options,
+            q=_column(dtde, "Q", path, np.int64),
+            dtde=_column(dtde, "DTDE", path),
+            levels=_column(_extension(hdus, "LEVELS", path), "LEVEL", path, np.int64),
+            scale_mjd=_column(scale, "MJD", path),
+            scale=_column(scale, "SCALE", path),
+            col_scale={amp: _column(columns, f"AMP{amp}", path) for amp in AMPS},
+            epochs=tuple(epochs),
+            notes={key: str(header.get(key, "")) for key in ("USEAFTER", "PEDIGREE", "DESCRIP")},
+        )
+
+    @classmethod
+    def default(cls) -> Pctetab:
+        """Return the table that travels with gpucti: the figures of STScI's a02_stis_pcte.fits (PCTE_VER 0.2)."""
+        text = (files("gpucti.data") / "pctetab_0.2.toml").read_text(encoding="utf-8")
+        figures = tomllib.loads(text)
+        columns = figures["col_scale"]
+        table = cls(
+            name=figures["filename"],
+            version=figures["pcte_ver"],
+            defaults=CorrectionOptions(
+                **{name: figures[keyword.lower()] for name, (keyword, _) in _OPTION_KEYWORDS.items()}
+            ),
+            q=np.array(figures["dtde"]["q"], dtype=np.int64),
+            dtde=_single(figures["dtde"]["dtde"]),
+            levels=np.array(figures["levels"]["level"], dtype=np.int64),
+            scale_mjd=_single(figures["cte_scale"]["mjd"]),
+            scale=_single(figures["cte_scale"]["scale"]),
+            col_scale={amp: np.full(columns["columns"], columns[f"amp{amp.lower()}"]) for amp in AMPS},
+            epochs=tuple(
+                LeakEpoch(
+                    start_mjd=leak["mjd1"],
+                    end_mjd=leak["mjd2"],
+                    node=np.array(leak["node"], dtype=np.int64),
+                    profile=np.stack([_single(leak[key]) for key in sorted(leak) if key.startswith("log_q")], axis=1),
+                )
+                for leak in figures["chg_leak"]
+            ),
+            notes={key.upper(): figures[key] for key in ("useafter", "pedigree", "descrip")},
+        )
+        check_table(table, "the packaged table")
+        return table
+
+    def write(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the table as a FITS file that stis_cti reads as well; return its path.
+
+        Raises
+        ------
+        OutputExistsError
+            The file exists and `overwrite` is False.
+        """
+        path = Path(path)
+        if path.exists() and not overwrite:
+            raise OutputExistsError(f"{path} exists; choose another name or allow overwriting")
+        if not path.parent.is_dir():
+            raise InputError(f"{path}: the folder {path.parent} does not exist; make it first")
+        hdus = fits.HDUList([fits.PrimaryHDU(header=self._header(path.name))])
+        hdus.append(_table("DTDE", {"DTDE": (self.dtde, "E"), "Q": (self.q, "J")}))
+        hdus.append(_table("LEVELS", {"LEVEL": (self.levels, "J")}))
+        hdus.append(_table("CTE_SCALE", {"MJD": (self.scale_mjd, "E"), "SCALE": (self.scale, "E")}))
+        columns = {"COLUMN": (np.arange(self.n_columns), "J")}
+        columns |= {f"AMP{amp}": (self.col_scale[amp], "E") for amp in AMPS}
+        hdus.append(_table("COL_SCALE", columns))
+        for number, epoch in enumerate(self.epochs, start=1):
+            profiles = {f"LOG_Q_{c + 1}": (epoch.profile[:, c], "E") for c in range(epoch.profile.shape[1])}
+            leak = _table(f"CHG_LEAK{number}", {"NODE": (epoch.node, "I")} | profiles)
+            leak.header["MJD1"] = (epoch.start_mjd, "valid from this date")
+            leak.header["MJD2"] = (epoch.end_mjd, "valid before this date")
+            hdus.append(leak)
+        temporary = path.with_name(f".{path.name}.part")
+        try:
+            with temporary.open("wb") as stream:
+                hdus.writeto(stream)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+    def _header(self, filename: str) -> fits.Header:
+        header = fits.Header()
+        header["FILENAME"] = filename
+        header["FILETYPE"] = "PIXCTE"
+        header["TELESCOP"], header["INSTRUME"], header["DETECTOR"] = "HST", "STIS", "CCD"
+        for key, text in self.notes.items():
+            header[key] = text
+        header["NCHGLEAK"] = (len(self.epochs), "number of CHG_LEAK extensions")
+        for name, (keyword, comment) in _OPTION_KEYWORDS.items():
+            header[keyword] = (getattr(self.defaults, name), comment)
+        header["PCTE_VER"] = (self.version, "version of the table")
+        header.add_history(f"Figures of {self.name}, written by gpucti.")
+        return header
+
+    # ---- what a correction asks of it -------------------------------------------------------------
+
+    def options(self, **overrides: Any) -> CorrectionOptions:
+        """Return the header's options with `overrides` put in their place (``None`` keeps the header's)."""
+        return self.defaults.override(**overrides)
+
+    def time_scale(self, mjd: float) -> float:
+        """Return the trap density at a date relative to the reference date (stis_cti ``CalcCteFrac``).
+
+        Past the last point of CTE_SCALE the last straight line is carried on.
+
+        Raises
+        ------
+        InputError
+            `mjd` is not a finite number.
+        ReferenceFileError
+            `mjd` lies before the first point, or the line carried on gives a negative density.
+        """
+        mjd = _finite_date(mjd)
+        if mjd < self.scale_mjd[0]:
+            raise ReferenceFileError(
+                f"{self.name}: CTE_SCALE begins at MJD {self.scale_mjd[0]:g}; no trap density for MJD {mjd:g}"
+            )
+        low = min(int(np.searchsorted(self.scale_mjd, mjd, side="right")) - 1, len(self.scale) - 2)
+        slope = (self.scale[low + 1] - self.scale[low]) / (self.scale_mjd[low + 1] - self.scale_mjd[low])
+        scale = float(slope * (mjd - self.scale_mjd[low]) + self.scale[low])
+        if scale < 0:
+            raise ReferenceFileError(f"{self.name}: CTE_SCALE gives a negative trap density at MJD {mjd:g}")
+        return scale
+
+    def epoch(self, mjd: float) -> LeakEpoch:
+        """Return the release profiles valid at a date.
+
+        Raises
+        ------
+        ReferenceFileError
+            No CHG_LEAK extension covers it; the message lists those there are.
+        """
+        mjd = _finite_date(mjd)
+        for epoch in self.epochs:
+            if epoch.start_mjd <= mjd < epoch.end_mjd:
+                return epoch
+        have = ", ".join(f"{e.start_mjd:.1f} to {e.end_mjd:.1f}" for e in self.epochs)
+        raise ReferenceFileError(
+            f"{self.name}: no CHG_LEAK epoch covers MJD {mjd:g} (have {have}); use a newer PCTETAB"
+        )
+
+    def traps(self, mjd: float, shft_nit: int | None = None) -> TrapTable:
+        """Return the trap table of a date, for `shft_nit` passes per readout (the header's by default)."""
+        return self.traps_of(self.epoch(mjd), self.defaults.shft_nit if shft_nit is None else shft_nit)
+
+    def traps_of(self, epoch: LeakEpoch, shft_nit: int) -> TrapTable:
+        """Return the trap table of one epoch."""
+        return TrapTable.build(self.levels, self.q, self.dtde, epoch.node, epoch.profile, shft_nit)
+
+    @property
+    def n_columns(self) -> int:
+        """Columns that COL_SCALE covers."""
+        return len(self.col_scale["A"])
+
+    @property
+    def last_scale_mjd(self) -> float:
+        """Date of the last CTE_SCALE point; later scales are extrapolated."""
+        return float(self.scale_mjd[-1])
+
+    @property
+    def reference_mjd(self) -> float:
+        """Return the date at which the trap density is 1.
+
+        Raises
+        ------
+        ReferenceFileError
+            The density never is 1.
+        """
+        for low in range(len(self.scale) - 1):
+            (t0, t1), (s0, s1) = self.scale_mjd[low : low + 2], self.scale[low : low + 2]
+            if s0 != s1 and (min(s0, s1) <= 1 <= max(s0, s1) or low == len(self.scale) - 2):
+                mjd = float(t0 + (1.0 - s0) * (t1 - t0) / (s1 - s0))
+                if mjd >= t0:
+                    return mjd
+        raise ReferenceFileError(f"{self.name}: the trap density is 1 at no date; give the date (mjd)")
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of every figure that a correction can depend on, in hexadecimal."""
+        digest = hashlib.sha256(repr((self.version, self.defaults)).encode())
+        arrays: list[Any] = [self.q, self.dtde, self.levels, self.scale_mjd, self.scale]
+        arrays += [self.col_scale[amp] for amp in AMPS]
+        for epoch in self.epochs:
+            arrays += [np.array([epoch.start_mjd, epoch.end_mjd]), epoch.node, epoch.profile]
+        for array in arrays:
+            digest.update(repr((array.shape, array.dtype.kind)).encode() + array.astype("<f8").tobytes())
+        return digest.hexdigest()
+
+    def describe(self) -> str:
+        """Return a few lines of text: version, validity, options, sizes."""
+        spans = [
+            f"{_iso(e.start_mjd)} to {_iso(e.end_mjd)} (MJD {e.start_mjd:g} to {e.end_mjd:g})" for e in self.epochs
+        ]
+        lines = [
+            f"{self.name}, PCTE_VER {self.version}",
+            f"  {self.notes.get('DESCRIP', '').rstrip(' -')}; {self.notes.get('PEDIGREE', '')}",
+            f"  release profiles   {'; '.join(spans)}",
+            f"  trap density       "
+            + ", ".join(f"{s:.4g} on {_iso(t)} (MJD {t:g})" for t, s in zip(self.scale_mjd, self.scale, strict=True))
+            + "; extrapolated after the last",
+            f"  sizes              {len(self.levels)} charge levels to {self.levels[-1]} e-, {len(self.q)} trap densities, "
+            f"{self.n_columns} columns",
+        ]
+        for name, (keyword, comment) in _OPTION_KEYWORDS.items():
+            lines.append(f"  {keyword:<9}{getattr(self.defaults, name)!s:>9}   {comment}")
+        lines.append(f"  sha256             {self.sha256}")
+        return "\n".join(lines)
+
+
+def check_version(version: str, where: str) -> None:
+    """Raise `ReferenceFileError` unless PCTE_VER is 0.1 to 1.x; text after ``_`` is ignored."""
+    number = version.split("_")[0].strip()
+    try:
+        major, minor = (int(part) for part in number.split("."))
+    except ValueError:
+        raise ReferenceFileError(f"{where}: PCTE_VER is {version!r}; expected MAJOR.MINOR, 0.1 to 1.x") from None
+    if not OLDEST_VERSION <= (major, minor) <= NEWEST_VERSION:
+        raise ReferenceFileError(f"{where}: PCTE_VER is {version!r}; this version of gpucti reads 0.1 to 1.x")
+
+
+def _finite_date(mjd: Any) -> float:
+    if isinstance(mjd, (str, bytes, bool)) or not hasattr(mjd, "__float__") or not math.isfinite(mjd):
+        raise InputError(f"mjd is {mjd!r}; expected a number, the Modified Julian Date of the exposure's start")
+    return float(mjd)
+
+
+def _iso(mjd: float) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ERFA calls years before 1960 dubious
+        return str(Time(mjd, format="mjd").strftime("%Y-%m-%d"))
+
+
+def _single(values: Iterable[float]) -> Floats:
+    """Round to the file's single precision, as reading the FITS column would."""
+    return np.array(list(values), dtype=np.float32).astype(np.float64)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    except FileNotFoundError:
+        raise ReferenceFileError(
+            f"{path}: PCTETAB not found; `gpucti pctetab --write FILE` makes the default one"
+        ) from None
+    except (OSError, EOFError) as error:
+        raise ReferenceFileError(f"{path}: cannot be read ({error})") from error
+
+
+def _check_complete(hdus: fits.HDUList, size: int, path: Path) -> None:
+    for index, hdu in enumerate(hdus):
+        place = hdu.fileinfo()
+        if place["datLoc"] + place["datSpan"] > size:
+            raise ReferenceFileError(f"{path}[{index}]: truncated, data of extension {hdu.name or index} are missing")
+
+
+def _extension(hdus: fits.HDUList, name: str, path: Path) -> fits.BinTableHDU:
+    if name not in hdus or not isinstance(hdus[name], fits.BinTableHDU):
+        have = ", ".join(hdu.name for hdu in hdus[1:]) or "none"
+        raise ReferenceFileError(f"{path}: table extension {name} is missing (have {have}); is this a PCTETAB?")
+    return hdus[name]
+
+
+def _keyword(header: fits.Header, keyword: str, path: Path) -> Any:
+    if keyword not in header:
+        raise ReferenceFileError(f"{path}: keyword {keyword} is missing; is this a PCTETAB?")
+    return header[keyword]
+
+
+def _column(table: fits.BinTableHDU, name: str, path: Path, dtype: type = np.float64) -> npt.NDArray[Any]:
+    if name not in table.columns.names:
+        raise ReferenceFileError(
+            f"{path}[{table.name}]: column {name} is missing (have {', '.join(table.columns.names)})"
+        )
+    return np.array(table.data[name]).astype(dtype)
+
+
+def _table(name: str, columns: Mapping[str, tuple[npt.NDArray[Any], str]]) -> fits.BinTableHDU:
+    return fits.BinTableHDU.from_columns(
+        [fits.Column(name=key, format=form, array=array) for key, (array, form) in columns.items()], name=name
+    )
