@@ -1,7 +1,7 @@
 """Files in, files out: CTI trails removed from, or added to, STIS CCD files.
 
 The order is always: all inputs and outputs are checked, then batches of files are read, treated as one stack
-and written one by one. A run that stops leaves whole files or none.
+and written. A run that stops leaves whole files or none.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import logging
 import os
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +33,12 @@ log = logging.getLogger(__name__)
 
 Stack = npt.NDArray[Any]
 NAN_CHOICES = ("raise", "keep")
-#: How `gpucti.correction` begins to say that a date lies past the table (a regular expression).
-EXTRAPOLATION = ".*extrapolat"
+#: Images treated at a time at most: about 1 GiB of host memory for full frames.
+MAX_BATCH = 32
+#: Threads that read and write files, which is mostly (de)compression, checksums and copies.
+IO_THREADS = min(8, os.cpu_count() or 1)
+#: How `correct_stack` says that a date lies past the table (a regular expression).
+EXTRAPOLATION = ".*is extrapolated"
 
 
 class FileDone(NamedTuple):
@@ -182,28 +188,50 @@ def _run(
     overwrite: bool,
     progress: Progress | None,
 ) -> list[Path]:
-    """Treat all jobs, batch by batch; return the outputs."""
+    """Treat all jobs, batch by batch; return the outputs.
+
+    Files are read and written by threads: the next batch is read while this one is computed.
+    """
     options = {id(job.pctetab): job.pctetab.options(**overrides) for job in jobs}
     backend = get_backend(device) if device is None or isinstance(device, (str, int)) else device
     _warn_of_extrapolation(jobs)
     for job in jobs:
         job.output.parent.mkdir(parents=True, exist_ok=True)
-    for batch in batches(jobs, backend.images_per_batch):
-        begin = time.perf_counter()
-        exposures = [_read(job, nan) for job in batch]
-        provenances = [Provenance(j.pctetab, j.pctetab_keyword, options[id(j.pctetab)], backend.name) for j in batch]
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", EXTRAPOLATION, UserWarning)  # said once, above, for all files
-            products = treat(exposures, batch, provenances, backend)
-        per_image = (time.perf_counter() - begin) / sum(exposure.n_imsets for exposure in exposures)
-        for job, product in zip(batch, products, strict=True):
+
+    pool = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="gpucti-io")
+    try:
+        waiting = deque(batches(jobs, lambda rows, cols: min(MAX_BATCH, backend.images_per_batch(rows, cols))))
+        reading = [pool.submit(_read, job, nan) for job in waiting[0]]
+        while waiting:
             begin = time.perf_counter()
-            product.exposure.write(job.output, overwrite=overwrite)
-            seconds = per_image * product.exposure.n_imsets + time.perf_counter() - begin
-            log.info("%s: written to %s after %.2f s (%s)", job.path, job.output, seconds, backend.name)
-            if progress is not None:
-                progress(FileDone(job.path, job.output, product.repairs, seconds))
+            batch = waiting.popleft()
+            exposures = [future.result() for future in reading]
+            reading = [pool.submit(_read, job, nan) for job in waiting[0]] if waiting else []
+            provenances = [
+                Provenance(j.pctetab, j.pctetab_keyword, options[id(j.pctetab)], backend.name) for j in batch
+            ]
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", EXTRAPOLATION, UserWarning)  # said once, above, for all files
+                products = treat(exposures, batch, provenances, backend)
+            per_image = (time.perf_counter() - begin) / sum(exposure.n_imsets for exposure in exposures)
+            writing = [
+                pool.submit(_write, job, product, overwrite) for job, product in zip(batch, products, strict=True)
+            ]
+            for job, product, future in zip(batch, products, writing, strict=True):
+                seconds = per_image * product.exposure.n_imsets + future.result()
+                log.info("%s: written to %s after %.2f s (%s)", job.path, job.output, seconds, backend.name)
+                if progress is not None:
+                    progress(FileDone(job.path, job.output, product.repairs, seconds))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
     return [job.output for job in jobs]
+
+
+def _write(job: Job, product: _Product, overwrite: bool) -> float:
+    """Write one product; return the seconds it took."""
+    begin = time.perf_counter()
+    product.exposure.write(job.output, overwrite=overwrite)
+    return time.perf_counter() - begin
 
 
 def _correct_batch(
@@ -212,23 +240,21 @@ def _correct_batch(
     """Return the exposures without trails."""
     sci, missing = _science_stack(exposures)
     err = np.concatenate([imset.err[np.newaxis] for exposure in exposures for imset in exposure.imsets])
-    repairs = np.zeros(len(sci), dtype=int)
-    for part, arguments in _calls(exposures, jobs, backend):
-        done = correct_stack(sci[part], err=err[part], options=provenances[0].options, **arguments)
-        sci[part], err[part], repairs[part] = done.sci, done.err, done.repairs
-    sci[missing.where] = missing.values
+    arguments = _common_arguments(exposures, jobs, backend)
+    done = correct_stack(sci, err=err, options=provenances[0].options, **arguments)
+    done.sci[missing.where] = missing.values
+    new_err = cast(Stack, done.err)  # given, hence returned
 
     products, first = [], 0
     for exposure, provenance in zip(exposures, provenances, strict=True):
-        number = range(first, first + exposure.n_imsets)
         imsets = [
-            replace(old, sci=sci[i].astype(old.sci.dtype, copy=False), err=err[i].astype(old.err.dtype, copy=False))
-            for i, old in zip(number, exposure.imsets, strict=True)
+            replace(old, sci=_like(old.sci, done.sci[i]), err=_like(old.err, new_err[i]))
+            for i, old in enumerate(exposure.imsets, start=first)
         ]
-        counts = tuple(int(repairs[i]) for i in number)
+        repairs = tuple(int(count) for count in done.repairs[first : first + exposure.n_imsets])
         corrected = exposure.with_imsets(imsets)
-        provenance.stamp_corrected(corrected, counts)
-        products.append(_Product(corrected, counts))
+        provenance.stamp_corrected(corrected, repairs)
+        products.append(_Product(corrected, repairs))
         first += exposure.n_imsets
     return products
 
@@ -238,14 +264,14 @@ def _trail_batch(
 ) -> list[_Product]:
     """Return the exposures with trails."""
     sci, missing = _science_stack(exposures)
-    for part, arguments in _calls(exposures, jobs, backend):
-        sci[part] = add_cti_stack(sci[part], shft_nit=provenances[0].options.shft_nit, **arguments)
-    sci[missing.where] = missing.values
+    arguments = _common_arguments(exposures, jobs, backend)
+    trailed_sci = add_cti_stack(sci, shft_nit=provenances[0].options.shft_nit, **arguments)
+    trailed_sci[missing.where] = missing.values
 
     products, first = [], 0
     for exposure, provenance in zip(exposures, provenances, strict=True):
         imsets = [
-            replace(old, sci=sci[first + i].astype(old.sci.dtype, copy=False)) for i, old in enumerate(exposure.imsets)
+            replace(old, sci=_like(old.sci, trailed_sci[i])) for i, old in enumerate(exposure.imsets, start=first)
         ]
         trailed = exposure.with_imsets(imsets)
         provenance.stamp_trailed(trailed)
@@ -254,25 +280,21 @@ def _trail_batch(
     return products
 
 
-def _calls(exposures: list[Exposure], jobs: Sequence[Job], backend: Backend) -> list[tuple[slice, dict[str, Any]]]:
-    """Return the slices of the stack that the backend takes at a time, with the arguments both directions share."""
-    mjd = np.array([exposure.start_mjd for exposure in exposures for _ in exposure.imsets])
-    gain = np.array([exposure.gain for exposure in exposures for _ in exposure.imsets])
-    step = max(1, backend.images_per_batch(*exposures[0].shape))
-    return [
-        (
-            slice(at, at + step),
-            {
-                "mjd": mjd[at : at + step],
-                "gain": gain[at : at + step],
-                "amp": exposures[0].amp,
-                "pctetab": jobs[0].pctetab,
-                "backend": backend,
-                "origin": exposures[0].origin,
-            },
-        )
-        for at in range(0, len(mjd), step)
-    ]
+def _common_arguments(exposures: list[Exposure], jobs: Sequence[Job], backend: Backend) -> dict[str, Any]:
+    """Return what both directions are told about a stack."""
+    return {
+        "mjd": np.array([exposure.start_mjd for exposure in exposures for _ in exposure.imsets]),
+        "gain": np.array([exposure.gain for exposure in exposures for _ in exposure.imsets]),
+        "amp": exposures[0].amp,
+        "pctetab": jobs[0].pctetab,
+        "backend": backend,
+        "origin": exposures[0].origin,
+    }
+
+
+def _like(old: Stack, new: Stack) -> Stack:
+    """Return `new` in the type of `old`: a stack of single and double precision files is double throughout."""
+    return new.astype(old.dtype, copy=False)
 
 
 def _read(job: Job, nan: str) -> Exposure:
@@ -315,6 +337,7 @@ def _warn_of_extrapolation(jobs: Sequence[Job]) -> None:
         warnings.warn(
             f"{first.path}{more}: the trap density is extrapolated past MJD {first.pctetab.last_scale_mjd:g}, the last "
             f"CTE_SCALE point of {first.pctetab.name}",
+            UserWarning,
             stacklevel=4,
         )
 

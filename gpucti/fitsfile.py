@@ -119,6 +119,8 @@ def _split(content: bytes, path: Path) -> Iterator[RawHdu]:
         if index and not content.startswith(b"XTENSION=", start):
             raise InputError(f"{where}: {len(content) - start} bytes that are no FITS extension; get the file again")
         data_start = _header_end(content, start, where)
+        if data_start > len(content):
+            raise InputError(f"{where}: cut short within the header; get the file again")
         header = _parse_cards(content[start:data_start], where)
         n_bytes = _data_bytes(header, where)
         if data_start + n_bytes > len(content):
@@ -198,7 +200,7 @@ def read_image(hdu: RawHdu) -> npt.NDArray[Any]:
         return np.full(shape, number_keyword(header, "PIXVALUE", where))
     dtype = np.dtype(PIXEL_TYPES[header["BITPIX"]])
     stored = np.frombuffer(hdu.content, dtype, count=int(np.prod(shape)), offset=hdu.data_start).reshape(shape)
-    pixels = stored.astype(dtype.newbyteorder("="))
+    pixels: npt.NDArray[Any] = stored.astype(dtype.newbyteorder("="))
     zero = number_keyword(header, "BZERO", where, default=0)
     step = number_keyword(header, "BSCALE", where, default=1)
     blank = header.get("BLANK") if dtype.kind in "iu" else None
@@ -206,8 +208,9 @@ def read_image(hdu: RawHdu) -> npt.NDArray[Any]:
         return pixels
     if dtype.kind == "i" and step == 1 and zero == 2 ** (8 * dtype.itemsize - 1) and blank is None:
         unsigned = np.dtype(f"u{dtype.itemsize}")
-        return pixels.view(unsigned) ^ unsigned.type(zero)
-    scaled: npt.NDArray[Any] = pixels * float(step) + float(zero)
+        flipped: npt.NDArray[Any] = pixels.view(unsigned) ^ unsigned.type(zero)
+        return flipped
+    scaled = pixels * float(step) + float(zero)
     if blank is not None:
         scaled[stored == blank] = np.nan
     return scaled

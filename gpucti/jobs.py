@@ -6,6 +6,7 @@ import glob
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,18 +115,26 @@ def plan_jobs(
     tables = _Tables(pctetab)
     folder = None if outdir is None else _checked_folder(Path(outdir))
     jobs = []
-    for path in expand_files(files):
-        headers = ExposureHeaders.read(path)
+    for headers in _read_headers(expand_files(files)):
         headers.require_trimmed()
         check(headers)
         _ = headers.amp, headers.gain, headers.origin  # each raises for a bad keyword
-        output = (path.parent if folder is None else folder) / f"{headers.rootname}_{suffix}.fits"
+        output = (headers.path.parent if folder is None else folder) / f"{headers.rootname}_{suffix}.fits"
         table, name = tables.of(headers)
         _require_date(table, headers)
         _require_columns(table, headers)
         jobs.append(Job(headers, output, table, name))
     _check_outputs(jobs, overwrite=overwrite)
     return jobs
+
+
+def _read_headers(paths: list[Path]) -> Iterator[ExposureHeaders]:
+    """Yield the headers of the files in order; threads read ahead, most of it is decompression."""
+    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1), thread_name_prefix="gpucti-headers")
+    try:
+        yield from pool.map(ExposureHeaders.read, paths)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def batches(jobs: Sequence[Job], images_per_batch: Callable[[int, int], int]) -> Iterator[list[Job]]:

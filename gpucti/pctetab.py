@@ -215,7 +215,7 @@ class Pctetab:
         hdus.append(_table("DTDE", {"DTDE": (self.dtde, "E"), "Q": (self.q, "J")}))
         hdus.append(_table("LEVELS", {"LEVEL": (self.levels, "J")}))
         hdus.append(_table("CTE_SCALE", {"MJD": (self.scale_mjd, "E"), "SCALE": (self.scale, "E")}))
-        columns = {"COLUMN": (np.arange(self.n_columns), "J")}
+        columns: dict[str, tuple[npt.NDArray[Any], str]] = {"COLUMN": (np.arange(self.n_columns), "J")}
         columns |= {f"AMP{amp}": (self.col_scale[amp], "E") for amp in AMPS}
         hdus.append(_table("COL_SCALE", columns))
         for number, epoch in enumerate(self.epochs, start=1):
@@ -350,11 +350,11 @@ class Pctetab:
             f"{self.name}, PCTE_VER {self.version}",
             f"  {self.notes.get('DESCRIP', '').rstrip(' -')}; {self.notes.get('PEDIGREE', '')}",
             f"  release profiles   {'; '.join(spans)}",
-            f"  trap density       "
+            "  trap density       "
             + ", ".join(f"{s:.4g} on {_iso(t)} (MJD {t:g})" for t, s in zip(self.scale_mjd, self.scale, strict=True))
             + "; extrapolated after the last",
-            f"  sizes              {len(self.levels)} charge levels to {self.levels[-1]} e-, {len(self.q)} trap densities, "
-            f"{self.n_columns} columns",
+            f"  sizes              {len(self.levels)} charge levels to {self.levels[-1]} e-, "
+            f"{len(self.q)} trap densities, {self.n_columns} columns",
         ]
         for name, (keyword, comment) in _OPTION_KEYWORDS.items():
             lines.append(f"  {keyword:<9}{getattr(self.defaults, name)!s:>9}   {comment}")

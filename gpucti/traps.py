@@ -169,11 +169,11 @@ _POWER = np.frompyfunc(math.pow, 2, 1)
 
 
 def _log10(values: npt.NDArray[Any]) -> Floats:
-    return _LOG10(values).astype(np.float64)
+    return np.asarray(_LOG10(values), dtype=np.float64)
 
 
 def _power(base: Floats | float, exponent: Floats | float) -> Floats:
-    return _POWER(base, exponent).astype(np.float64)
+    return np.asarray(_POWER(base, exponent), dtype=np.float64)
 
 
 def _running_sum(terms: Floats) -> Floats:

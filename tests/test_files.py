@@ -428,15 +428,15 @@ def test_a_name_with_brackets_is_a_file_first(tmp_path: Path) -> None:
 
 def test_an_interrupt_leaves_whole_files(tmp_path: Path) -> None:
     """Oracle: a run that was not interrupted."""
-    for name in ("o1", "o2"):
+    for name in ("o1", "o2", "o3"):
         stis_file(tmp_path / f"{name}_flt.fits", ROOTNAME=name)
 
     def stop(file: FileDone) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        correct(str(tmp_path / "o?_flt.fits"), progress=stop)
-    assert listing(tmp_path) == ["o1_cte.fits", "o1_flt.fits", "o2_flt.fits"]
+        correct_files(str(tmp_path / "o?_flt.fits"), device=CountingBackend(limit=1), progress=stop)
+    assert listing(tmp_path) == ["o1_cte.fits", "o1_flt.fits", "o2_flt.fits", "o3_flt.fits"]
     (whole,) = correct(tmp_path / "o1_flt.fits", tmp_path / "again")
     assert whole.read_bytes() == (tmp_path / "o1_cte.fits").read_bytes()
 
@@ -466,15 +466,15 @@ def test_overwrite_replaces(tmp_path: Path) -> None:
 
 
 def test_a_file_that_changes_meanwhile_is_an_error(tmp_path: Path) -> None:
-    """Oracle: the headers checked at the beginning."""
-    stis_file(tmp_path / "o1_flt.fits", ROOTNAME="o1")
-    second = stis_file(tmp_path / "o2_flt.fits", ROOTNAME="o2")
+    """Oracle: the headers checked at the beginning. The third file is not read before the first is done."""
+    paths = [stis_file(tmp_path / f"{name}_flt.fits", ROOTNAME=name) for name in ("o1", "o2", "o3")]
 
     def meddle(file: FileDone) -> None:
-        second.unlink()
-        stis_file(second, ROOTNAME="o2", CCDAMP="A")
+        if file.input == paths[0]:
+            paths[2].unlink()
+            stis_file(paths[2], ROOTNAME="o3", CCDAMP="A")
 
-    with pytest.raises(InputError, match="o2_flt.fits: changed while"):
+    with pytest.raises(InputError, match="o3_flt.fits: changed while"):
         correct_files(str(tmp_path / "o?_flt.fits"), device=CountingBackend(limit=1), progress=meddle)
 
 

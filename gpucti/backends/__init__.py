@@ -31,7 +31,8 @@ def get_backend(name: str | int | None = None) -> Backend:
     ----------
     name : str, int or None
         ``auto`` (the first of cuda, numba, numpy that runs), ``cpu`` (numba, else numpy), ``numpy``, ``numba``,
-        ``cuda``, ``cuda:N``, or a device number ``N``. None: the environment variable ``GPUCTI_BACKEND``, else ``auto``.
+        ``cuda``, ``cuda:N``, or a device number ``N``. None: what the environment variable ``GPUCTI_BACKEND`` says,
+        else ``auto``.
 
     Raises
     ------

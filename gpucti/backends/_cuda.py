@@ -131,10 +131,21 @@ class Gpu:
 
 
 class CudaBackend:
-    """Spreads columns over the threads of one GPU; see `gpucti.backends.base.Backend`."""
+    """Spreads columns over the threads of one GPU; see `gpucti.backends.base.Backend`.
 
-    def __init__(self, device: int = 0, *, gpu: Any = None) -> None:
+    Parameters
+    ----------
+    device : int
+        CUDA's number of the device.
+    gpu : Gpu, optional
+        The device itself, or what stands in for it.
+    most_lanes : int
+        Tuning, for benchmarks and tests: threads that may share a column; 1 gives each column one thread.
+    """
+
+    def __init__(self, device: int = 0, *, gpu: Any = None, most_lanes: int = WARP) -> None:
         self._gpu = gpu or Gpu(device)
+        self._most_lanes = most_lanes
         self.name: str = self._gpu.name
         self.xp: Any = self._gpu.xp
 
@@ -216,7 +227,7 @@ class CudaBackend:
             n_work = xp.zeros(MAX_ROUNDS + 1, dtype=np.int32)
             unit = self._scale_at_reference(cte_frac, col_scale, n, cols)
             table = self._upload(traps)
-            lanes = layout(n * cols, options.n_passes, self._gpu.multiprocessors)
+            lanes = layout(options.n_passes, self._most_lanes)
             if lanes > 1:
                 kernel, last = "remove_cti_lanes", np.int32(lanes)
             else:
@@ -251,7 +262,7 @@ class CudaBackend:
                 return out
             unit = self._scale_at_reference(cte_frac, col_scale, n, cols)
             table = self._upload(traps)
-            lanes = layout(n * cols, traps.shft_nit, self._gpu.multiprocessors)
+            lanes = layout(traps.shft_nit, self._most_lanes)
             kernel, last = ("add_cti_lanes", int32(lanes)) if lanes > 1 else ("add_cti_threads", ())
             shape = int32(n * cols, rows, cols)
             how = int32(traps.shft_nit, first_row)
@@ -289,15 +300,13 @@ class CudaBackend:
         return (*floats, level_of, np.int32(len(traps.level_of) - 1))
 
 
-def layout(n_columns: int, n_passes: int, multiprocessors: int) -> int:
+def layout(n_passes: int, most_lanes: int = WARP) -> int:
     """Return how many threads share a column: a power of two, one per pass; 1 where a thread makes all passes.
 
-    More than a warp of passes leaves no choice. Otherwise the lanes of a warp share a column until single
-    threads alone would fill the device. That threshold is an assumption, not a measurement.
+    Lanes share a column wherever its passes fit into a warp. That is an assumption, not a measurement: they keep
+    a GPU busy with one image, and for a batch they read fewer cache lines of the table (kernels/restore.cu).
     """
-    if n_passes > WARP or n_columns >= multiprocessors * RESIDENT_THREADS:
-        return 1
-    return 1 << (n_passes - 1).bit_length()
+    return 1 if n_passes > most_lanes else 1 << (n_passes - 1).bit_length()
 
 
 def geometry(n_items: int, threads_per_item: int, most_threads: int | None = None) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,10 +59,10 @@ class NumbaBackend(HostArrays):
             def soften(band: tuple[int, int], image: Any = image, s: Any = image_signal, n: Any = image_noise) -> None:
                 self._kernels.limit_noise_block(*band, image, raw, options.read_noise, n, s, options.noise_model == 1)
 
-            self._spread(lambda strip: take(strip, MAX_NOISE_STEPS), range(len(strips)))
+            self._spread(partial(take, steps=MAX_NOISE_STEPS), range(len(strips)))
             steps = noise_steps(squares.sum(axis=0), (rows - 1) * cols, options.read_noise)
             if steps < MAX_NOISE_STEPS:
-                self._spread(lambda strip: take(strip, steps), range(len(strips)))
+                self._spread(partial(take, steps=steps), range(len(strips)))
             self._spread(soften, bands)
         return signal, noise
 

@@ -7,6 +7,8 @@ at the same row; the newest lies on top of the stack and covers the lowest level
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -33,7 +35,7 @@ BLOCK = 8
 
 _NOISE_LANES = 64
 
-JIT = {"cache": True, "nogil": True, "error_model": "numpy"}
+JIT: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
 @njit(**JIT)

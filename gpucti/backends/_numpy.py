@@ -176,14 +176,14 @@ class _Traps:
         level = table.level_of[np.clip(charge, 0.0, len(table.level_of) - 1.0).astype(np.intp)]
         part = np.minimum((charge - table.levels[level]) * table.inverse_step[level], 1.0)
         captures = np.flatnonzero(charge >= table.levels[0])
-        reached = np.full(self.lanes, -_STRIDE)
+        reached: Ints = np.full(self.lanes, -_STRIDE, dtype=np.intp)
         reached[captures] = level[captures] * np.intp(_STRIDE)
 
         # Traps up to the level reached are emptied and filled afresh; those above keep their charge.
         reached_by_owner = reached[owner]
-        emptied = top <= reached_by_owner
-        cut = np.flatnonzero((first <= reached_by_owner) & ~emptied)
-        emptied = np.flatnonzero(emptied)
+        below = top <= reached_by_owner
+        cut = np.flatnonzero((first <= reached_by_owner) & ~below)
+        emptied = np.flatnonzero(below)
         after -= np.bincount(owner[emptied], segment[emptied], self.lanes)
         lanes_cut = owner[cut]
         higher = reached[lanes_cut] + _STRIDE
@@ -191,11 +191,11 @@ class _Traps:
         after[lanes_cut] -= self.density[cut] * lost  # one such segment in a lane at most
         first[cut] = higher
 
-        reached = reached[captures]
-        part = part[captures]
-        density = density[captures]
-        after[captures] += density * (self.held[reached] + part * self.next_level[reached])
-        self._fill(emptied, captures, reached, part, density)
+        new_top: Ints = reached[captures]
+        new_part: Floats = part[captures]
+        new_density: Floats = density[captures]
+        after[captures] += new_density * (self.held[new_top] + new_part * self.next_level[new_top])
+        self._fill(emptied, captures, new_top, new_part, new_density)
         self.trapped = after
         return charge_in + (before - after)
 
@@ -257,7 +257,7 @@ def _sweep(start: Floats, observed: Floats | None, density: Floats, sim_nit: int
     np.divide(density[passes:-1], density[passes - 1 : -2], out=fall[passes:-1], where=density[passes - 1 : -2] > 0)
     fall[:passes], fall[passes - 1 + rows :] = 1.0, 1.0
     np.minimum(fall, 1.0, out=fall)
-    falls = (fall < 1.0).any(axis=1)
+    falls = np.any(fall < 1.0, axis=1)
 
     lanes = _Traps(passes * m, traps)
     charge = np.full((passes, m), _NO_CHARGE)

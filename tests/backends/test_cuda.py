@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from gpucti.backends._cuda import BLOCK, RESIDENT_THREADS, CudaBackend, Gpu, geometry, layout, native, numbered, source
+from gpucti.backends._cuda import BLOCK, CudaBackend, Gpu, geometry, layout, native, numbered, source
 from gpucti.errors import BackendUnavailable, InputError
 from gpucti.pctetab import Pctetab
 
@@ -124,21 +124,11 @@ def test_an_unusable_device_says_why(monkeypatch, cupy, device, message):
 
 
 @pytest.mark.parametrize(
-    ("n_columns", "n_passes", "multiprocessors", "threads"),
-    [
-        (1024, 28, 132, 32),
-        (54 * 1024, 28, 132, 32),
-        (1024, 4, 132, 4),
-        (1024, 7, 132, 8),
-        (1024, 32, 132, 32),
-        (1024, 33, 132, 1),
-        (1024, 1, 132, 1),
-        (RESIDENT_THREADS, 28, 1, 1),
-        (RESIDENT_THREADS - 1, 28, 1, 32),
-    ],
+    ("n_passes", "threads"), [(28, 32), (4, 4), (7, 8), (32, 32), (17, 32), (33, 1), (10000, 1), (1, 1)]
 )
-def test_layout(n_columns, n_passes, multiprocessors, threads):
-    assert layout(n_columns, n_passes, multiprocessors) == threads
+def test_lanes_share_a_column_where_its_passes_fit_into_a_warp(n_passes, threads):
+    assert layout(n_passes) == threads
+    assert layout(n_passes, most_lanes=1) == 1
 
 
 @pytest.mark.parametrize(

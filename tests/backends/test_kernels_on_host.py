@@ -38,7 +38,7 @@ class HostGpu:
     name = "host"
     xp = np
 
-    def __init__(self, libraries, multiprocessors):
+    def __init__(self, libraries, multiprocessors=16):
         self.libraries = libraries
         self.multiprocessors = multiprocessors
         self.launched = []
@@ -97,8 +97,8 @@ def libraries(tmp_path_factory):
 
 @pytest.fixture(params=["lanes", "threads"])
 def cuda(request, libraries):
-    """The backend on a device so large, or so small, that it takes the one or the other layout."""
-    return CudaBackend(gpu=HostGpu(libraries, 10**6 if request.param == "lanes" else 0))
+    """The backend in either layout."""
+    return CudaBackend(gpu=HostGpu(libraries), most_lanes=32 if request.param == "lanes" else 1)
 
 
 @pytest.fixture(scope="session")
@@ -208,15 +208,16 @@ def test_remove_cti_with_any_number_of_passes(cuda, oracle, sim_nit, shft_nit):
     assert_restored_alike(cuda, oracle, case, PCTETAB.options(sim_nit=sim_nit, shft_nit=shft_nit))
 
 
-def test_later_rounds_loop_over_their_list_with_few_threads(libraries, oracle, monkeypatch):
-    # 1 multiprocessor of 128 threads: four columns at a time.
+@pytest.mark.parametrize("most_lanes", [1, 32])
+def test_later_rounds_loop_over_their_list_with_few_threads(libraries, oracle, monkeypatch, most_lanes):
+    # One multiprocessor of 128 threads: four columns at a time.
     monkeypatch.setattr("gpucti.backends._cuda.RESIDENT_THREADS", 128)
     rng = np.random.default_rng(6)
-    case = oversubtracted(rng, 1, 256, 90), np.array([6.0]), np.ones(90)
-    cuda = CudaBackend(gpu=HostGpu(libraries, 1))
+    case = oversubtracted(rng, 1, 256, 180), np.array([6.0]), np.ones(180)
+    cuda = CudaBackend(gpu=HostGpu(libraries, multiprocessors=1), most_lanes=most_lanes)
     found = assert_restored_alike(cuda, oracle, case, PCTETAB.options())
-    assert "remove_cti_lanes" in cuda._gpu.launched
-    assert (found.repairs > 0).sum() > 10
+    assert cuda._gpu.launched[0] == ("remove_cti_lanes" if most_lanes == 32 else "remove_cti_threads")
+    assert (found.repairs > 0).sum() > 128
 
 
 def test_the_stand_in_has_the_interface_of_a_gpu():
