@@ -127,7 +127,7 @@ def add_cti_command(**given: Any) -> None:
     """Add the trails of one more readout: FILE... -> ROOTNAME_cti.fits."""
     from gpucti.files import add_cti_files
 
-    _treat_files(add_cti_files, "trails added", **given)
+    _treat_files(add_cti_files, "trailed", **given)
 
 
 @cli.command("pctetab")

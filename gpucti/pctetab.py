@@ -6,7 +6,6 @@ COL_SCALE and CHG_LEAK1.., numerical defaults in the primary header. All sizes c
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import math
@@ -25,6 +24,7 @@ from astropy.io import fits
 from astropy.time import Time
 
 from gpucti.errors import InputError, OutputExistsError, ReferenceFileError
+from gpucti.fitstables import check_complete, column, extension, keyword, read_bytes, table_hdu
 from gpucti.options import CorrectionOptions
 from gpucti.pctetab_checks import check_table
 from gpucti.readout import AMPS
@@ -113,12 +113,12 @@ class Pctetab:
             does not know, or figures that cannot be right; the message names the place.
         """
         path = Path(path)
-        content = _read_bytes(path)
+        content = read_bytes(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what astropy only warns of is checked below and raised
             try:
                 with fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False) as hdus:
-                    _check_complete(hdus, len(content), path)
+                    check_complete(hdus, len(content), path)
                     table = cls._from_hdus(hdus, path)
             except (OSError, TypeError, AttributeError, ValueError) as error:
                 if isinstance(error, ReferenceFileError):
@@ -132,36 +132,34 @@ class Pctetab:
     @classmethod
     def _from_hdus(cls, hdus: fits.HDUList, path: Path) -> Pctetab:
         header = hdus[0].header
-        version = str(_keyword(header, "PCTE_VER", path))
+        version = str(keyword(header, "PCTE_VER", path))
         check_version(version, str(path))
-        options = CorrectionOptions(
-            **{name: _keyword(header, keyword, path) for name, (keyword, _) in _OPTION_KEYWORDS.items()}
-        )
+        options = CorrectionOptions(**{name: keyword(header, key, path) for name, (key, _) in _OPTION_KEYWORDS.items()})
         epochs = []
-        for number in range(1, int(_keyword(header, "NCHGLEAK", path)) + 1):
-            leak = _extension(hdus, f"CHG_LEAK{number}", path)
+        for number in range(1, int(keyword(header, "NCHGLEAK", path)) + 1):
+            leak = extension(hdus, f"CHG_LEAK{number}", path)
             profiles = [name for name in leak.columns.names if name.upper().startswith("LOG_Q")]
             epochs.append(
                 LeakEpoch(
-                    start_mjd=float(_keyword(leak.header, "MJD1", path)),
-                    end_mjd=float(_keyword(leak.header, "MJD2", path)),
-                    node=_column(leak, "NODE", path, np.int64),
-                    profile=np.stack([_column(leak, name, path) for name in profiles], axis=1)
+                    start_mjd=float(keyword(leak.header, "MJD1", path)),
+                    end_mjd=float(keyword(leak.header, "MJD2", path)),
+                    node=column(leak, "NODE", path, np.int64),
+                    profile=np.stack([column(leak, name, path) for name in profiles], axis=1)
                     if profiles
                     else np.empty((0, 0)),
                 )
             )
-        dtde, scale, columns = (_extension(hdus, name, path) for name in ("DTDE", "CTE_SCALE", "COL_SCALE"))
+        dtde, scale, columns = (extension(hdus, name, path) for name in ("DTDE", "CTE_SCALE", "COL_SCALE"))
         return cls(
             name=path.name.removesuffix(".gz"),
             version=version,
             defaults=options,
-            q=_column(dtde, "Q", path, np.int64),
-            dtde=_column(dtde, "DTDE", path),
-            levels=_column(_extension(hdus, "LEVELS", path), "LEVEL", path, np.int64),
-            scale_mjd=_column(scale, "MJD", path),
-            scale=_column(scale, "SCALE", path),
-            col_scale={amp: _column(columns, f"AMP{amp}", path) for amp in AMPS},
+            q=column(dtde, "Q", path, np.int64),
+            dtde=column(dtde, "DTDE", path),
+            levels=column(extension(hdus, "LEVELS", path), "LEVEL", path, np.int64),
+            scale_mjd=column(scale, "MJD", path),
+            scale=column(scale, "SCALE", path),
+            col_scale={amp: column(columns, f"AMP{amp}", path) for amp in AMPS},
             epochs=tuple(epochs),
             notes={key: str(header.get(key, "")) for key in ("USEAFTER", "PEDIGREE", "DESCRIP")},
         )
@@ -175,9 +173,7 @@ class Pctetab:
         table = cls(
             name=figures["filename"],
             version=figures["pcte_ver"],
-            defaults=CorrectionOptions(
-                **{name: figures[keyword.lower()] for name, (keyword, _) in _OPTION_KEYWORDS.items()}
-            ),
+            defaults=CorrectionOptions(**{name: figures[key.lower()] for name, (key, _) in _OPTION_KEYWORDS.items()}),
             q=np.array(figures["dtde"]["q"], dtype=np.int64),
             dtde=_single(figures["dtde"]["dtde"]),
             levels=np.array(figures["levels"]["level"], dtype=np.int64),
@@ -212,15 +208,15 @@ class Pctetab:
         if not path.parent.is_dir():
             raise InputError(f"{path}: the folder {path.parent} does not exist; make it first")
         hdus = fits.HDUList([fits.PrimaryHDU(header=self._header(path.name))])
-        hdus.append(_table("DTDE", {"DTDE": (self.dtde, "E"), "Q": (self.q, "J")}))
-        hdus.append(_table("LEVELS", {"LEVEL": (self.levels, "J")}))
-        hdus.append(_table("CTE_SCALE", {"MJD": (self.scale_mjd, "E"), "SCALE": (self.scale, "E")}))
+        hdus.append(table_hdu("DTDE", {"DTDE": (self.dtde, "E"), "Q": (self.q, "J")}))
+        hdus.append(table_hdu("LEVELS", {"LEVEL": (self.levels, "J")}))
+        hdus.append(table_hdu("CTE_SCALE", {"MJD": (self.scale_mjd, "E"), "SCALE": (self.scale, "E")}))
         columns: dict[str, tuple[npt.NDArray[Any], str]] = {"COLUMN": (np.arange(self.n_columns), "J")}
         columns |= {f"AMP{amp}": (self.col_scale[amp], "E") for amp in AMPS}
-        hdus.append(_table("COL_SCALE", columns))
+        hdus.append(table_hdu("COL_SCALE", columns))
         for number, epoch in enumerate(self.epochs, start=1):
             profiles = {f"LOG_Q_{c + 1}": (epoch.profile[:, c], "E") for c in range(epoch.profile.shape[1])}
-            leak = _table(f"CHG_LEAK{number}", {"NODE": (epoch.node, "I")} | profiles)
+            leak = table_hdu(f"CHG_LEAK{number}", {"NODE": (epoch.node, "I")} | profiles)
             leak.header["MJD1"] = (epoch.start_mjd, "valid from this date")
             leak.header["MJD2"] = (epoch.end_mjd, "valid before this date")
             hdus.append(leak)
@@ -241,8 +237,8 @@ class Pctetab:
         for key, text in self.notes.items():
             header[key] = text
         header["NCHGLEAK"] = (len(self.epochs), "number of CHG_LEAK extensions")
-        for name, (keyword, comment) in _OPTION_KEYWORDS.items():
-            header[keyword] = (getattr(self.defaults, name), comment)
+        for name, (key, comment) in _OPTION_KEYWORDS.items():
+            header[key] = (getattr(self.defaults, name), comment)
         header["PCTE_VER"] = (self.version, "version of the table")
         header.add_history(f"Figures of {self.name}, written by gpucti.")
         return header
@@ -356,8 +352,8 @@ class Pctetab:
             f"  sizes              {len(self.levels)} charge levels to {self.levels[-1]} e-, "
             f"{len(self.q)} trap densities, {self.n_columns} columns",
         ]
-        for name, (keyword, comment) in _OPTION_KEYWORDS.items():
-            lines.append(f"  {keyword:<9}{getattr(self.defaults, name)!s:>9}   {comment}")
+        for name, (key, comment) in _OPTION_KEYWORDS.items():
+            lines.append(f"  {key:<9}{getattr(self.defaults, name)!s:>9}   {comment}")
         lines.append(f"  sha256             {self.sha256}")
         return "\n".join(lines)
 
@@ -388,49 +384,3 @@ def _iso(mjd: float) -> str:
 def _single(values: Iterable[float]) -> Floats:
     """Round to the file's single precision, as reading the FITS column would."""
     return np.array(list(values), dtype=np.float32).astype(np.float64)
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except FileNotFoundError:
-        raise ReferenceFileError(
-            f"{path}: PCTETAB not found; `gpucti pctetab --write FILE` makes the default one"
-        ) from None
-    except (OSError, EOFError) as error:
-        raise ReferenceFileError(f"{path}: cannot be read ({error})") from error
-
-
-def _check_complete(hdus: fits.HDUList, size: int, path: Path) -> None:
-    for index, hdu in enumerate(hdus):
-        place = hdu.fileinfo()
-        if place["datLoc"] + place["datSpan"] > size:
-            raise ReferenceFileError(f"{path}[{index}]: truncated, data of extension {hdu.name or index} are missing")
-
-
-def _extension(hdus: fits.HDUList, name: str, path: Path) -> fits.BinTableHDU:
-    if name not in hdus or not isinstance(hdus[name], fits.BinTableHDU):
-        have = ", ".join(hdu.name for hdu in hdus[1:]) or "none"
-        raise ReferenceFileError(f"{path}: table extension {name} is missing (have {have}); is this a PCTETAB?")
-    return hdus[name]
-
-
-def _keyword(header: fits.Header, keyword: str, path: Path) -> Any:
-    if keyword not in header:
-        raise ReferenceFileError(f"{path}: keyword {keyword} is missing; is this a PCTETAB?")
-    return header[keyword]
-
-
-def _column(table: fits.BinTableHDU, name: str, path: Path, dtype: type = np.float64) -> npt.NDArray[Any]:
-    if name not in table.columns.names:
-        raise ReferenceFileError(
-            f"{path}[{table.name}]: column {name} is missing (have {', '.join(table.columns.names)})"
-        )
-    return np.array(table.data[name]).astype(dtype)
-
-
-def _table(name: str, columns: Mapping[str, tuple[npt.NDArray[Any], str]]) -> fits.BinTableHDU:
-    return fits.BinTableHDU.from_columns(
-        [fits.Column(name=key, format=form, array=array) for key, (array, form) in columns.items()], name=name
-    )

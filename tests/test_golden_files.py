@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,26 +18,16 @@ pytestmark = [pytest.mark.golden, pytest.mark.slow]
 OURS = {"FILENAME", "PCTETAB", "HISTORY", "PCTENREP", "PCTEPROG", "PCTEBACK", "PCTEXTRP", "PCTESHAT", "PCTESHAI"}
 
 
-@pytest.fixture(scope="module")
-def golden() -> Path:
-    """Return the folder of the golden visit (environment variable GPUCTI_GOLDEN)."""
-    folder = Path(os.environ.get("GPUCTI_GOLDEN", ""))
-    if os.environ.get("GPUCTI_GOLDEN") and (folder / "expected" / "2_cti").is_dir():
-        return folder
-    reason = "GPUCTI_GOLDEN does not name the folder of the golden visit"
-    if os.environ.get("GPUCTI_REQUIRE_GOLDEN") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.mark.parametrize("name", ["osd01aasq", "osd01absq"])
-def test_component_darks(golden: Path, tmp_path: Path, name: str) -> None:
+def test_component_darks(golden_visit: Path, tmp_path: Path, name: str) -> None:
     """Oracle: stis_cti 1.6.2: float32 equal but for at most one in a million pixels, those by one step."""
     (output,) = correct_files(
-        golden / "visit" / "darks" / f"{name}_flt.fits", tmp_path, pctetab=golden / "pctetab" / "a02_stis_pcte.fits"
+        golden_visit / "visit" / "darks" / f"{name}_flt.fits",
+        tmp_path,
+        pctetab=golden_visit / "pctetab" / "a02_stis_pcte.fits",
     )
-    cards = json.loads((golden / "expected" / "2_cti" / f"{name}_cte.json").read_text(encoding="utf-8"))
-    rows = np.load(golden / "expected" / "2_cti" / f"{name}_cte.npz")
+    cards = json.loads((golden_visit / "expected" / "2_cti" / f"{name}_cte.json").read_text(encoding="utf-8"))
+    rows = np.load(golden_visit / "expected" / "2_cti" / f"{name}_cte.npz")
     with fits.open(output) as hdus:
         assert len(hdus) == len(cards)
         for hdu, expected in zip(hdus, cards, strict=True):

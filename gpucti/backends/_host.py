@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gpucti.backends.base import MAX_NOISE_STEPS, MIN_NOISE_STEPS, NOISE_RMS_ENOUGH
+from gpucti.backends.base import MAX_NOISE_STEPS, MIN_NOISE_STEPS, NOISE_RMS_ENOUGH, Array
 
 #: Working memory that one call may take, in bytes; a batch is cut to fit.
 WORKING_MEMORY = 512 * 2**20
@@ -21,11 +21,11 @@ class HostArrays:
 
     xp: Any = np
 
-    def asarray(self, array: Any) -> npt.NDArray[np.float64]:
+    def asarray(self, array: Array) -> npt.NDArray[np.float64]:
         """See `Backend.asarray`."""
         return np.ascontiguousarray(array, dtype=np.float64)
 
-    def asnumpy(self, array: Any) -> npt.NDArray[Any]:
+    def asnumpy(self, array: Array) -> npt.NDArray[Any]:
         """See `Backend.asnumpy`."""
         return np.asarray(array)
 

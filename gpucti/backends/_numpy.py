@@ -140,7 +140,7 @@ class _Traps:
         self.next_level = np.append(np.diff(held, axis=0), np.zeros((1, _STRIDE)), axis=0).ravel()
         self.table = traps
         self.lanes = lanes
-        self.trapped = np.zeros(lanes)  # electrons held in each lane after the last row
+        self.trapped: Floats = np.zeros(lanes)  # electrons held in each lane after the last row
         slots = 8 * lanes
         self.used = 1  # of the slots; the first one starts empty
         self.owner = np.zeros(slots, dtype=np.intp)
@@ -169,7 +169,7 @@ class _Traps:
         segment += self.part[here] * self.next_level[place]
         segment -= self.held[first + age]
         segment *= self.density[here]
-        after = np.bincount(owner, segment, self.lanes)
+        after = np.asarray(np.bincount(owner, segment, self.lanes), dtype=np.float64)
 
         charge = charge_in + (before - after)
         table = self.table

@@ -1,0 +1,77 @@
+"""Same names, same arguments, every twin."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from unittest import mock
+
+import pytest
+
+from gpucti.backends import available, get_backend
+from gpucti.backends._cuda import CudaBackend
+from gpucti.backends._numba import NumbaBackend
+from gpucti.backends._numpy import NumpyBackend
+from gpucti.backends.base import Backend
+from gpucti.errors import BackendUnavailable, InputError
+
+TWINS = [NumpyBackend, NumbaBackend, CudaBackend]
+METHODS = [name for name, member in vars(Backend).items() if inspect.isfunction(member) and not name.startswith("_")]
+
+
+@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("method", METHODS)
+def test_signatures_are_the_protocols(twin: type, method: str) -> None:
+    """Oracle: the Protocol."""
+    ours, protocol = (inspect.signature(getattr(one, method)).parameters.values() for one in (twin, Backend))
+    assert [(p.name, p.kind, p.default) for p in ours] == [(p.name, p.kind, p.default) for p in protocol]
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_nothing_public_besides_the_protocol(twin: type) -> None:
+    """Oracle: the Protocol."""
+    public = {name for name in dir(twin) if not name.startswith("_")}
+    assert public <= set(METHODS) | {"name", "xp"}
+
+
+@pytest.mark.parametrize(("name", "expected"), [("numpy", "numpy"), ("numba", "numba"), ("cpu", "numba")])
+def test_named_backends(name: str, expected: str) -> None:
+    """Oracle: the names in docs/backends.md."""
+    assert get_backend(name).name == expected
+
+
+def test_variable_names_the_default() -> None:
+    """Oracle: docs/backends.md: GPUCTI_BACKEND holds where no name is given, and only there."""
+    with mock.patch.dict(os.environ, {"GPUCTI_BACKEND": "numpy"}):
+        assert get_backend().name == "numpy"
+        assert get_backend("numba").name == "numba"
+
+
+def test_auto_takes_what_runs() -> None:
+    """Oracle: the order cuda, numba, numpy."""
+    names = [row.name for row in available() if row.ok]
+    assert get_backend("auto").name == names[0]
+    assert "numpy" in names
+    assert all(row.detail for row in available())
+
+
+@pytest.mark.parametrize("name", ["", "gpu", "cuda:x", "-1", "1.5", "cuda:"])
+def test_unknown_names_are_refused(name: str) -> None:
+    """Oracle: the message."""
+    with pytest.raises(InputError, match="unknown backend .*; expected auto, cpu"):
+        get_backend(name)
+
+
+def test_missing_device_is_an_error_with_the_reason() -> None:
+    """Oracle: a device number that no machine has."""
+    with pytest.raises(BackendUnavailable, match="backend 'cuda"):
+        get_backend("cuda:4096")
+
+
+def test_numba_that_cannot_be_imported_is_said() -> None:
+    """Oracle: an import made to fail."""
+    with (
+        mock.patch.dict("sys.modules", {"numba": None}),
+        pytest.raises(BackendUnavailable, match="Numba cannot be imported"),
+    ):
+        get_backend("numba")

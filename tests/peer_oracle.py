@@ -1,0 +1,56 @@
+"""The live oracle: the C functions of stis_cti, called as its own Python does (extra ``peer``)."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # its dependencies warn of their own deprecations on import
+    from stis_cti import StisPixCte_FixY as c_functions
+
+
+def cte_frac(table: Any, mjd: float) -> float:
+    """Return the trap density at a date."""
+    return float(c_functions.CalcCteFrac(mjd, table.scale_mjd, table.scale))
+
+
+def tables(table: Any, mjd: float, shft_nit: int) -> dict[str, np.ndarray]:
+    """Return the interpolated tables."""
+    epoch = table.epoch(mjd)
+    psi, psi_open = c_functions.InterpolatePsi(epoch.profile, epoch.node.astype(np.int32))
+    levels = table.levels.astype(np.int32)
+    phi = c_functions.InterpolatePhi(table.dtde, table.q.astype(np.int32), shft_nit)
+    leak, still_open, charge = c_functions.FillLevelArrays(psi, psi_open, phi, levels)
+    return {
+        "psi": psi, "psi_open": psi_open, "phi": phi, "leak": leak, "open": still_open, "charge": charge,
+        "levels": levels,
+    }  # fmt: skip
+
+
+def split_noise(image: np.ndarray, read_noise: float, noise_model: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return signal and noise."""
+    signal, noise = c_functions.DecomposeRN(image, read_noise, noise_model)
+    return signal, noise
+
+
+def remove_cti(
+    signal: np.ndarray, scale: np.ndarray, oracle: dict[str, np.ndarray], options: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corrected signal and the scale that FixYCte leaves in its argument."""
+    final = np.array(scale, dtype=np.float64, order="C")
+    corrected = c_functions.FixYCte(
+        signal, options.sim_nit, options.shft_nit, options.oversub_thresh, final,
+        oracle["levels"], oracle["charge"], oracle["leak"], oracle["open"],
+    )  # fmt: skip
+    return corrected, final
+
+
+def add_cti(image: np.ndarray, scale: np.ndarray, oracle: dict[str, np.ndarray], shft_nit: int) -> np.ndarray:
+    """Return the trailed image."""
+    result: np.ndarray = c_functions.AddYCte(
+        image, shft_nit, scale, oracle["levels"], oracle["charge"], oracle["leak"], oracle["open"]
+    )
+    return result

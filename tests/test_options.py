@@ -1,0 +1,36 @@
+"""What a user can choose."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpucti.errors import InputError
+from gpucti.options import CorrectionOptions
+from gpucti.pctetab import Pctetab
+
+
+def test_none_keeps_the_tables_value(table: Pctetab) -> None:
+    """Oracle: the header of a02_stis_pcte.fits."""
+    options = table.options(read_noise=None, sim_nit=5)
+    assert options == CorrectionOptions(read_noise=5.6, noise_model=1, oversub_thresh=-30.0, sim_nit=5, shft_nit=4)
+    assert options.n_passes == 20
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ({"noise_model": 3}, "noise_model is 3; expected one of 0, 1, 2"),
+        ({"noise_model": 1.0}, "noise_model is 1.0; expected an integer"),
+        ({"sim_nit": 0}, "sim_nit is 0; expected 1 to 100"),
+        ({"shft_nit": True}, "shft_nit is True; expected an integer"),
+        ({"read_noise": 0.0}, "read_noise is 0.0; expected electrons, above 0"),
+        ({"read_noise": "5"}, "read_noise is '5'; expected a finite number"),
+        ({"read_noise": float("nan")}, "read_noise is nan; expected a finite number"),
+        ({"oversub_thresh": 1.0}, "oversub_thresh is 1.0; expected electrons, 0 or below"),
+        ({"n_iterations": 3}, "unknown option 'n_iterations'; expected one of read_noise, noise_model"),
+    ],
+)
+def test_wrong_options_are_refused(table: Pctetab, override: dict[str, object], words: str) -> None:
+    """Oracle: the message names option, value and what is allowed."""
+    with pytest.raises(InputError, match=words.replace("(", r"\(")):
+        table.options(**override)
