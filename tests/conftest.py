@@ -33,10 +33,20 @@ def table() -> Pctetab:
 @pytest.fixture(params=["numpy", "numba", "cuda"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Return each backend; skip, or with GPUCTI_REQUIRE_GPU=1 fail, with the backend's own words."""
+    return _backend_or_skip(request.param)
+
+
+@pytest.fixture(params=["numba", "cuda"])
+def twin(request: pytest.FixtureRequest) -> Backend:
+    """Return each backend that is compared with NumPy."""
+    return _backend_or_skip(request.param)
+
+
+def _backend_or_skip(name: str) -> Backend:
     try:
-        return get_backend(request.param)
+        return get_backend(name)
     except BackendUnavailable as error:
-        if request.param != "cuda":
+        if name != "cuda":
             raise
         require("GPUCTI_REQUIRE_GPU", str(error))
         raise AssertionError from error
