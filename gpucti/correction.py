@@ -250,7 +250,7 @@ def add_cti_arrays(
     >>> star = np.zeros((1024, 1))
     >>> star[800] = 1000.0
     >>> trail = gpucti.add_cti_arrays(star, mjd=57000.0, device="numpy")
-    >>> bool(trail[800, 0] < 1000.0 < trail.sum() + 1.0), bool(trail[801, 0] > 0.0)
+    >>> bool(trail[800, 0] < 1000.0), bool(trail[799, 0] > 0.0)  # amplifier D reads the last row first
     (True, True)
     """
     table, checked = _check(sci, pctetab, mjd, gain, amp, None, device, nan, origin)

@@ -295,8 +295,16 @@ class Pctetab:
         return self.traps_of(self.epoch(mjd), self.defaults.shft_nit if shft_nit is None else shft_nit)
 
     def traps_of(self, epoch: LeakEpoch, shft_nit: int) -> TrapTable:
-        """Return the trap table of one epoch."""
-        return TrapTable.build(self.levels, self.q, self.dtde, epoch.node, epoch.profile, shft_nit)
+        """Return the trap table of one epoch; made once for each number of passes."""
+        known = self._known_traps.get((id(epoch), shft_nit))
+        if known is None:
+            known = TrapTable.build(self.levels, self.q, self.dtde, epoch.node, epoch.profile, shft_nit)
+            self._known_traps[id(epoch), shft_nit] = known
+        return known
+
+    @cached_property
+    def _known_traps(self) -> dict[tuple[int, int], TrapTable]:
+        return {}
 
     @property
     def n_columns(self) -> int:

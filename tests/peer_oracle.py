@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,3 +54,24 @@ def add_cti(image: np.ndarray, scale: np.ndarray, oracle: dict[str, np.ndarray],
         image, shft_nit, scale, oracle["levels"], oracle["charge"], oracle["leak"], oracle["open"]
     )
     return result
+
+
+class Frame(NamedTuple):
+    """A corrected frame, in file orientation; the scale in readout orientation, before and after the repairs."""
+
+    corrected: np.ndarray
+    scale: np.ndarray
+    final_scale: np.ndarray
+
+
+def correct_frame(frame: np.ndarray, table: Any, mjd: float, amp: str, noise_model: int) -> Frame:
+    """Correct a frame of gain 1 in the order of stis_cti's YCte."""
+    options = table.options(noise_model=noise_model)
+    turn = -1 if amp in "CD" else 1
+    readout = np.ascontiguousarray(frame[::turn, ::turn], dtype=np.float64)
+    signal, noise = split_noise(readout, options.read_noise, noise_model)
+    rows, cols = frame.shape
+    scale = cte_frac(table, mjd) * np.ones(frame.shape) * table.col_scale[amp][:cols][::turn]
+    scale = scale * np.arange(1, rows + 1).reshape(rows, 1) / 1024.0
+    corrected, final = remove_cti(signal, scale, tables(table, mjd, options.shft_nit), options)
+    return Frame((corrected + noise)[::turn, ::turn], scale, final)

@@ -133,11 +133,13 @@ def test_repair_of_every_column(twin: Backend, table: Pctetab) -> None:
 def test_repair_rules(backend: Backend, table: Pctetab) -> None:
     """Oracle: the rules of stis_cti's FixYCte, worked out here on the first round's result.
 
-    A hole behind a bright pixel is over-subtracted. One repair must put the factor into the rows source .. hole and its
-    taper into the four rows behind; `shft_nit` and `sim_nit` of 1 and a mild threshold let one repair be enough.
+    A hole behind a bright pixel is over-subtracted, and the pixel before a step down, ten rows nearer the register,
+    counts as its source. One repair must put the factor into the rows source .. hole and its taper into the four rows
+    behind.
     """
     hole = 1001
     column = np.full((1, 1024, 1), 40.0)
+    column[0, hole - 11] = 60.0
     column[0, hole - 1] = 40000.0
     column[0, hole] = 5.0
     column[0, hole + 1 :] = 900.0
