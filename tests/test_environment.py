@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+?)(?:\[[^]]*\])?\s*((?:[<>=!~]=?).*)?")
 #: Extra of pyproject.toml -> package of the conda environment, where the names differ.
 RENAMED = {"cupy-cuda12x": "cupy"}
-#: Only the conda environment has these: what a Python package index does not offer, and the tools of conda itself.
+#: Only the conda environment has these: what is no Python package, and the tools of conda itself.
 ONLY_CONDA = {"python", "cuda-version", "hstcal", "pip"}
 
 
