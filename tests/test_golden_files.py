@@ -1,4 +1,4 @@
-"""Two component darks of the golden visit, as stis_cti 1.6.2 corrected them."""
+"""Darks and science exposures of the golden visit, as stis_cti 1.6.2 corrected them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from blt import blt_of
 
 from gpucti.files import correct_files
 
@@ -45,3 +46,26 @@ def test_component_darks(golden_visit: Path, tmp_path: Path, name: str) -> None:
             # double precision summed in another order may round the other way, by one float32 step
             step = np.maximum(np.spacing(np.abs(truth)), 1e-9)
             assert (np.abs(sample - truth)[apart] <= step[apart]).all()
+
+
+@pytest.mark.parametrize("root", ["osy101010", "osy102010", "osy103010"])
+def test_science_exposures(golden_visit: Path, tmp_path: Path, root: str) -> None:
+    """Oracle: CalSTIS 3.5.0 for the bias-subtracted file (equal checksums), then stis_cti 1.6.2, every pixel."""
+    blt = blt_of(golden_visit / "visit", root, tmp_path)
+    cards = json.loads((golden_visit / "expected" / "1_bias" / f"{root}_blt.json").read_text(encoding="utf-8"))
+    with fits.open(blt) as hdus:
+        for expected in cards:
+            if expected.get("sha256") and hdus[expected["index"]].name in ("SCI", "ERR"):
+                data = hdus[expected["index"]].data
+                stored = data.astype(data.dtype.newbyteorder(">"))
+                assert hashlib.sha256(stored.tobytes()).hexdigest() == expected["sha256"]
+    (output,) = correct_files(blt, tmp_path, pctetab=golden_visit / "pctetab" / "a02_stis_pcte.fits")
+    with fits.open(output) as ours, fits.open(golden_visit / "expected" / "2_cti" / f"{root}_cte.fits.gz") as theirs:
+        assert len(ours) == len(theirs)
+        for mine, other in zip(ours[1:], theirs[1:], strict=True):
+            if mine.name not in ("SCI", "ERR"):
+                continue
+            apart = mine.data != other.data
+            assert np.count_nonzero(apart) <= 1e-6 * mine.data.size
+            step = np.maximum(np.spacing(np.abs(other.data)), 1e-9)  # one float32 step, 1e-9 near zero
+            assert (np.abs(mine.data - other.data)[apart] <= step[apart]).all()
