@@ -184,7 +184,7 @@ def _backend(stack: Array, device: Any) -> Backend:
     if namespace(stack) is np:
         return get_backend(device)
     here = f"cuda:{stack.device.id}"
-    wanted = str(device)
+    wanted = "auto" if device is None else str(device)
     if wanted not in ("auto", "cuda", here, str(stack.device.id)):
         raise InputError(f"device is {wanted!r} but sci is a CuPy array on {here}; pass device='auto'")
     return get_backend(here)

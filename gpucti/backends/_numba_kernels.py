@@ -30,6 +30,8 @@ SLOTS = np.uintp(64)
 BOTTOM = np.uintp(2**30)
 #: From one level to the next in the table of held charge, and the age from which nothing is held.
 LEVEL, OLD = np.uintp(AGES), np.uintp(TAIL)
+#: AGES is a power of two: what these bits leave of a place in the table is the age.
+AGE_BITS = np.uintp(AGES - 1)
 #: Columns a thread takes at a time: one cache line of float64.
 BLOCK = 8
 
@@ -41,14 +43,15 @@ JIT: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 @njit(**JIT)
 def _sweep(
     observed, current, scale, sim_nit, shft_nit, only_read,
-    fraction, density, row, top, first, count, trapped, below, levels, inverse_step, level_of, held,
+    fraction, density, top, first, count, trapped, below, levels, inverse_step, level_of, held,
 ):  # fmt: skip
     """Take one column through all passes; `current` is start and result.
 
     Either ``sim_nit`` iterations of ``current += observed - readout(current)``, or, with `only_read`, one readout.
 
-    The traps of pass k are the slots ``SLOTS * k ..`` of fraction (of the top level, filled), density (trap scale), row
-    (of capture), top and first (levels, times AGES); `count` says how many are in use and `trapped` what they hold.
+    The traps of pass k are the slots ``SLOTS * k ..`` of fraction (of the top level, filled), density (trap scale), top
+    and first; `count` says how many are in use, `trapped` what they hold. `top` and `first` are level * AGES less the
+    row of capture: adding the present row gives the place in the table, whose low bits are the age.
 
     All in one function, and arrays one by one: a call, or a tuple of arrays, costs more here than the arithmetic.
     """
@@ -80,21 +83,19 @@ def _sweep(
                     before *= ratio
                     for m in range(base + ONE, end):
                         density[m] *= ratio
-                if end > base + ONE and now - row[base + ONE] >= OLD:  # the oldest is empty by now
+                if end > base + ONE and (top[base + ONE] + now) & AGE_BITS >= OLD:  # the oldest is empty by now
                     for m in range(base + ONE, end - ONE):
                         fraction[m] = fraction[m + ONE]
                         density[m] = density[m + ONE]
-                        row[m] = row[m + ONE]
                         top[m] = top[m + ONE]
                         first[m] = first[m + ONE]
                     end -= ONE
                 after = 0.0
                 for m in range(base + ONE, end):
-                    age = now - row[m]
-                    full = held[top[m] + age]
-                    after += density[m] * (
-                        full + fraction[m] * (held[top[m] + age + LEVEL] - full) - held[first[m] + age]
-                    )
+                    place = top[m] + now
+                    full = held[place]
+                    filled = full + fraction[m] * (held[place + LEVEL] - full)
+                    after += density[m] * (filled - held[first[m] + now])
                     below[m - base] = after
 
                 # Capture: the traps up to the level reached are emptied and filled afresh.
@@ -107,23 +108,23 @@ def _sweep(
                     if part > 1.0:
                         part = 1.0
                     reached = np.uintp(level) * LEVEL
-                    while top[end - ONE] <= reached:
+                    while top[end - ONE] + now < reached + LEVEL:
                         end -= ONE
                     m = end - ONE
                     after = 0.0
                     if m > base:  # keeps its levels above the one reached
-                        age = now - row[m]
-                        full = held[top[m] + age]
-                        full += fraction[m] * (held[top[m] + age + LEVEL] - full)
-                        after = below[m - base - ONE] + density[m] * (full - held[reached + LEVEL + age])
-                        first[m] = reached + LEVEL
+                        place = top[m] + now
+                        full = held[place]
+                        filled = full + fraction[m] * (held[place + LEVEL] - full)
+                        lowest_left = reached + LEVEL + (place & AGE_BITS)
+                        after = below[m - base - ONE] + density[m] * (filled - held[lowest_left])
+                        first[m] = lowest_left - now
                     full = held[reached]
                     after += here * (full + part * (held[reached + LEVEL] - full))
                     fraction[end] = part
                     density[end] = here
-                    row[end] = now
-                    top[end] = reached
-                    first[end] = ZERO
+                    top[end] = reached - now
+                    first[end] = ZERO - now
                     end += ONE
                 x += before - after
                 trapped[k] = after
@@ -179,11 +180,7 @@ def remove_cti_block(
     n, rows, cols = signal.shape
     passes = sim_nit * shft_nit
     fraction, density = np.empty(passes * SLOTS), np.empty(passes * SLOTS)
-    row, top, first = (
-        np.empty(passes * SLOTS, np.uintp),
-        np.empty(passes * SLOTS, np.uintp),
-        np.empty(passes * SLOTS, np.uintp),
-    )
+    top, first = np.empty(passes * SLOTS, np.uintp), np.empty(passes * SLOTS, np.uintp)
     count, trapped, below = np.empty(passes, np.uintp), np.empty(passes), np.empty(SLOTS)
     observed = np.empty((BLOCK, rows))
     current = np.empty((BLOCK, rows))
@@ -202,7 +199,7 @@ def remove_cti_block(
         for _ in range(MAX_ROUNDS):
             _sweep(
                 observed[c], current[c], scale, sim_nit, shft_nit, False,
-                fraction, density, row, top, first, count, trapped, below, levels, inverse_step, level_of, held,
+                fraction, density, top, first, count, trapped, below, levels, inverse_step, level_of, held,
             )  # fmt: skip
             if not _lower_scale(current[c], observed[c], scale, threshold):
                 break
@@ -223,11 +220,7 @@ def add_cti_block(
     n, rows, cols = signal.shape
     passes = shft_nit
     fraction, density = np.empty(passes * SLOTS), np.empty(passes * SLOTS)
-    row, top, first = (
-        np.empty(passes * SLOTS, np.uintp),
-        np.empty(passes * SLOTS, np.uintp),
-        np.empty(passes * SLOTS, np.uintp),
-    )
+    top, first = np.empty(passes * SLOTS, np.uintp), np.empty(passes * SLOTS, np.uintp)
     count, trapped, below = np.empty(passes, np.uintp), np.empty(passes), np.empty(SLOTS)
     columns = np.empty((BLOCK, rows))
     scale = np.empty(rows)
@@ -242,7 +235,7 @@ def add_cti_block(
         _column_scale(cte_frac[image], col_scale[left + c], first_row, scale)
         _sweep(
             columns[c], columns[c], scale, 1, shft_nit, True,
-            fraction, density, row, top, first, count, trapped, below, levels, inverse_step, level_of, held,
+            fraction, density, top, first, count, trapped, below, levels, inverse_step, level_of, held,
         )  # fmt: skip
     for i in range(rows):
         for c in range(width):
@@ -259,6 +252,7 @@ def split_noise_block(left, right, image, steps, read_noise, noise, squares):
     limit = NOISE_STEP * read_noise
     width = right - left
     previous = np.empty((MAX_NOISE_STEPS, _NOISE_LANES))  # signal of the row before, at each step
+    observed = np.empty(_NOISE_LANES)
     signal = np.empty(_NOISE_LANES)
     removed = np.empty(_NOISE_LANES)
     squares[:] = 0.0
@@ -268,17 +262,18 @@ def split_noise_block(left, right, image, steps, read_noise, noise, squares):
             previous[j, c] = image[0, left + c]
     for i in range(1, rows):
         for c in range(width):
-            signal[c] = image[i, left + c]
+            observed[c] = image[i, left + c]
+            signal[c] = observed[c]
             removed[c] = 0.0
         for j in range(steps):
             for c in range(width):
                 s = signal[c]
                 difference = s - previous[j, c]
-                difference = min(max(difference, -limit), limit)
+                difference = limit if difference > limit else difference  # not min(): that keeps it from vectorising
+                difference = -limit if difference < -limit else difference
                 previous[j, c] = s
-                r = removed[c] + difference
-                removed[c] = r
-                signal[c] = image[i, left + c] - r
+                removed[c] += difference
+                signal[c] = observed[c] - removed[c]
             if j + 1 >= MIN_NOISE_STEPS:
                 total = 0.0
                 for c in range(width):
