@@ -32,6 +32,8 @@ class NumbaBackend(HostArrays):
             from gpucti.backends import _numba_kernels
         except ImportError as error:
             raise BackendUnavailable(f"backend 'numba': Numba cannot be imported ({error})") from error
+        except RuntimeError as error:  # no folder for compiled code can be written to
+            raise BackendUnavailable(f"backend 'numba': {error}; set NUMBA_CACHE_DIR to a folder of yours") from error
         self._version = numba.__version__
         self._get_num_threads = numba.get_num_threads
         self._kernels = _numba_kernels
