@@ -1,6 +1,7 @@
 """CPU backends against stis_cti's C functions on the same arrays, in one run; see README.md beside this file.
 
-    python benchmarks/cpu.py [--columns 1024] [--repeats 3] [--scenes dark,stars,bright] [--output FILE]
+    python benchmarks/cpu.py [--columns 1024] [--repeats 3] [--scenes dark,stars,bright] [--numpy-images 8]
+                             [--output FILE]
 
 Single thread unless said otherwise. Times are of the noise split and the correction together. The two are run in turn,
 and ratios are taken pair by pair, because machines are shared and noisy. Needs the extras ``peer`` and ``test``.
@@ -18,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +160,7 @@ def environment() -> str:
     info = Path("/proc/cpuinfo")
     if info.exists():
         cpu = next((line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), cpu)
-    versions = f"gpucti {gpucti.__version__}, NumPy {np.__version__}, Numba {numba.__version__}, stis_cti 1.6.2"
+    versions = ", ".join(f"{name} {version(name)}" for name in ("gpucti", "numpy", "numba", "stis_cti"))
     return (
         f"{datetime.date.today()}; {cpu}, {numba.config.NUMBA_NUM_THREADS} threads, {platform.system()}; "
         f"Python {platform.python_version()}, {versions}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 import warnings
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from gpucti.backends import get_backend
 from gpucti.backends.base import Array, Backend
-from gpucti.errors import InputError
+from gpucti.errors import InputError, ReferenceFileError
 from gpucti.pctetab import Pctetab
 from gpucti.readout import FULL_COLS, FULL_ROWS, to_readout
 
@@ -50,13 +51,17 @@ def check(
     sci: Any, table: Pctetab, mjd: Any, gain: Any, amp: str, err: Any, device: Any, nan: Any, origin: Any
 ) -> Checked:
     """Check everything that `gpucti.correct_arrays` is given; raise `InputError` for what cannot be right."""
-    if nan not in NAN_CHOICES:
-        raise InputError(f"nan is {nan!r}; expected 'raise' or 'keep'")
+    require_nan_choice(nan)
     image = _image("sci", sci)
     shape = tuple(int(size) for size in image.shape)
     stack = image.reshape((-1, *shape[-2:]))
     n, rows, cols = stack.shape
     place = _origin(origin, rows, cols)
+    if place is not None and place[1] + cols > table.n_columns:
+        raise InputError(
+            f"origin is {place}: the array reaches column {place[1] + cols}, COL_SCALE of {table.name} has "
+            f"{table.n_columns}"
+        )
     if rows > MAX_ROWS or cols > table.n_columns:
         raise InputError(
             f"sci has {rows} rows and {cols} columns; expected at most {MAX_ROWS} and {table.n_columns}: "
@@ -85,17 +90,28 @@ def check(
         if namespace(errors) is not xp:
             raise InputError("err and sci are different kinds of arrays; pass both as NumPy or both as CuPy")
         errors = errors.reshape(stack.shape)
+    gains = _positive(per_image("gain", gain, n))
+    with np.errstate(over="ignore"):
+        largest = max(abs(float(stack.max())), abs(float(stack.min()))) * gains.max()
+    if not np.isfinite(largest):
+        raise InputError(f"sci times gain is up to {largest:g} electrons; expected finite charges")
     return Checked(
         stack=stack,
         err=errors,
-        mjd=per_image("mjd", mjd, n),
-        gain=_positive(per_image("gain", gain, n)),
+        mjd=_covered(per_image("mjd", mjd, n), table),
+        gain=gains,
         origin=place,
         backend=_backend(stack, device),
         shape=shape,
         bad=bad,
         original=original,
     )
+
+
+def require_nan_choice(nan: Any) -> None:
+    """Raise `InputError` unless `nan` is one of `NAN_CHOICES`."""
+    if not isinstance(nan, str) or nan not in NAN_CHOICES:
+        raise InputError(f"nan is {nan!r}; expected {' or '.join(map(repr, NAN_CHOICES))}")
 
 
 def namespace(array: Any) -> Any:
@@ -126,7 +142,7 @@ def column_scale(table: Pctetab, amp: str, cols: int, origin: tuple[int, int] | 
         start = 0  # the readout corner
     else:
         start = len(turned) - cols - origin[1] if amp in ("C", "D") else origin[1]
-    return np.ascontiguousarray(turned[start : start + cols])
+    return np.array(turned[start : start + cols], dtype=np.float64)
 
 
 def warn_if_extrapolated(table: Pctetab, mjd: npt.NDArray[np.float64]) -> None:
@@ -136,7 +152,7 @@ def warn_if_extrapolated(table: Pctetab, mjd: npt.NDArray[np.float64]) -> None:
             f"{table.name} gives the trap density up to MJD {table.last_scale_mjd:g}; "
             f"that of MJD {mjd.max():g} is extrapolated",
             UserWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
 
 
@@ -146,7 +162,13 @@ def _image(name: str, array: Any) -> Array:
     if xp is np:
         if np.ma.isMaskedArray(array):
             raise InputError(f"{name} is a masked array; fill it first, or use NaN and nan='keep'")
-        array = np.asarray(array)
+        if hasattr(array, "mask") or hasattr(array, "unit"):
+            kind = type(array).__name__
+            raise InputError(f"{name} is a {kind}, whose mask or unit would be lost; pass the plain array of counts")
+        try:
+            array = np.asarray(array)
+        except ValueError:
+            raise InputError(f"{name} cannot be made an array (rows of different length?); pass an array") from None
     if array.dtype.kind not in "iufb":
         raise InputError(f"{name} has dtype {array.dtype}; expected real numbers")
     if array.ndim not in (2, 3) or 0 in array.shape:
@@ -161,15 +183,26 @@ def _origin(origin: Any, rows: int, cols: int) -> tuple[int, int] | None:
     if origin is None:
         return None
     try:
-        row, col = (int(value) for value in origin)
+        row, col = (operator.index(value) for value in origin)
     except (TypeError, ValueError):
-        raise InputError(f"origin is {origin!r}; expected (row, col)") from None
+        raise InputError(f"origin is {origin!r}; expected (row, col), two whole numbers") from None
     if row < 0 or col < 0 or row + rows > FULL_ROWS or col + cols > FULL_COLS:
         raise InputError(
             f"origin is {(row, col)}: an array of {rows} x {cols} there does not lie on the "
             f"{FULL_ROWS} x {FULL_COLS} frame"
         )
     return row, col
+
+
+def _covered(mjd: npt.NDArray[np.float64], table: Pctetab) -> npt.NDArray[np.float64]:
+    """Return the dates if the table covers them all, else raise naming the first image."""
+    for index, date in enumerate(mjd.tolist()):
+        try:
+            table.time_scale(date)
+            table.epoch(date)
+        except ReferenceFileError as error:
+            raise ReferenceFileError(f"mjd[{index}]: {error}") from None
+    return mjd
 
 
 def _positive(gain: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -230,6 +230,7 @@ def _messages(say: Callable[[str], None], *, verbose: bool) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
+            warnings.filterwarnings("ignore", module="astropy")  # of damaged files: what matters is an error of ours
             warnings.showwarning = show  # type: ignore[assignment]
             yield
     finally:

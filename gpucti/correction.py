@@ -6,8 +6,10 @@ the traps are undone, the noise comes back, electrons become counts, and the ima
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ import numpy.typing as npt
 
 from gpucti import arrays
 from gpucti.backends.base import Array, Backend
+from gpucti.errors import InputError
 from gpucti.options import CorrectionOptions
 from gpucti.pctetab import Pctetab
 from gpucti.readout import check_amp, first_row, from_readout, to_readout
@@ -65,7 +68,6 @@ def correct_stack(
     origin : (row, col) or None
         See `gpucti.correct_arrays`.
     """
-    arrays.warn_if_extrapolated(pctetab, mjd)
     xp = arrays.namespace(sci)
     corrected = xp.empty(sci.shape, dtype=sci.dtype)
     sigma = None if err is None else xp.empty(err.shape, dtype=err.dtype)
@@ -105,7 +107,6 @@ def add_cti_stack(
     origin: tuple[int, int] | None = None,
 ) -> Array:
     """Trail a stack of images as the readout would; arguments as in `correct_stack`."""
-    arrays.warn_if_extrapolated(pctetab, mjd)
     xp = arrays.namespace(sci)
     trailed = xp.empty(sci.shape, dtype=sci.dtype)
     for part, traps, setup in _batches(sci, mjd, amp, pctetab, shft_nit, backend, origin):
@@ -220,6 +221,7 @@ def correct_arrays(
     """
     table, checked = _check(sci, pctetab, mjd, gain, amp, err, device, nan, origin)
     options = table.options(**overrides)
+    arrays.warn_if_extrapolated(table, checked.mjd)
     result = correct_stack(
         checked.stack, mjd=checked.mjd, gain=checked.gain, amp=amp, pctetab=table, options=options,
         backend=checked.backend, err=checked.err, origin=checked.origin,
@@ -255,6 +257,7 @@ def add_cti_arrays(
     """
     table, checked = _check(sci, pctetab, mjd, gain, amp, None, device, nan, origin)
     options = table.options(**overrides)
+    arrays.warn_if_extrapolated(table, checked.mjd)
     result = add_cti_stack(
         checked.stack, mjd=checked.mjd, gain=checked.gain, amp=amp, pctetab=table, shft_nit=options.shft_nit,
         backend=checked.backend, origin=checked.origin,
@@ -266,7 +269,7 @@ def _check(
     sci: Any, pctetab: Any, mjd: Any, gain: Any, amp: Any, err: Any, device: Any, nan: Any, origin: Any
 ) -> tuple[Pctetab, arrays.Checked]:
     check_amp(amp)
-    table = pctetab if isinstance(pctetab, Pctetab) else Pctetab.default() if pctetab is None else Pctetab.read(pctetab)
+    table = _table(pctetab)
     if mjd is None:
         mjd = table.reference_mjd
         warnings.warn(
@@ -275,3 +278,13 @@ def _check(
             stacklevel=3,
         )
     return table, arrays.check(sci, table, mjd, gain, amp, err, device, nan, origin)
+
+
+def _table(pctetab: Any) -> Pctetab:
+    if pctetab is None:
+        return Pctetab.default()
+    if isinstance(pctetab, Pctetab):
+        return pctetab
+    if isinstance(pctetab, (str, os.PathLike)):
+        return Pctetab.read(Path(pctetab))
+    raise InputError(f"pctetab is {pctetab!r}; expected a path, a Pctetab or None")

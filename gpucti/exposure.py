@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from gpucti.atomic import atomic_output
 from gpucti.errors import InputError
 from gpucti.fitsfile import (
-    RawHdu,
-    atomic_output,
     find_file,
     image_shape,
     integer_keyword,
@@ -25,6 +24,7 @@ from gpucti.fitsfile import (
     number_keyword,
     read_hdus,
     read_image,
+    stored_bytes,
     text_keyword,
 )
 from gpucti.readout import AMPS, FULL_COLS, FULL_ROWS
@@ -243,10 +243,15 @@ class Exposure(StisKeywords):
         hdus, sha256 = read_hdus(path)
         members, extras, _ = _sort(hdus, path)
         imsets = tuple(
-            ImageSet(_floats(sci), _floats(err), _bits(dq), (sci.header, err.header, dq.header))
-            for sci, err, dq in members
+            ImageSet(
+                _floats(sci, f"{path}[SCI,{n}]"),
+                _floats(err, f"{path}[ERR,{n}]"),
+                _bits(dq, f"{path}[DQ,{n}]"),
+                (sci.header, err.header, dq.header),
+            )
+            for n, (sci, err, dq) in enumerate(members, start=1)
         )
-        return cls(path, hdus[0].header, imsets, tuple(hdu.content for hdu in extras), sha256)
+        return cls(path, hdus[0].header, imsets, tuple(map(stored_bytes, extras)), sha256)
 
     @property
     def sci_headers(self) -> tuple[fits.Header, ...]:  # type: ignore[override]
@@ -311,7 +316,7 @@ def _image_hdu(name: str, number: int, array: npt.NDArray[Any], header: fits.Hea
     return hdu
 
 
-def _sort(hdus: list[RawHdu], path: Path) -> tuple[list[tuple[RawHdu, RawHdu, RawHdu]], list[RawHdu], tuple[int, int]]:
+def _sort(hdus: fits.HDUList, path: Path) -> tuple[list[tuple[fits.ImageHDU, ...]], list[Any], tuple[int, int]]:
     """Check the structure of a file; return its imsets, its other extensions and the common shape."""
     primary, where = hdus[0].header, f"{path}[0]"
     for name, value in (("INSTRUME", "STIS"), ("DETECTOR", "CCD")):
@@ -321,17 +326,18 @@ def _sort(hdus: list[RawHdu], path: Path) -> tuple[list[tuple[RawHdu, RawHdu, Ra
     if not is_null(hdus[0]):
         raise InputError(f"{where}: the primary HDU holds data; expected images in SCI, ERR and DQ extensions")
 
-    named: dict[tuple[str, int], RawHdu] = {}
+    named: dict[tuple[str, int], fits.ImageHDU] = {}
     extras = []
-    for hdu in hdus[1:]:
-        if hdu.extname not in IMSET:
+    for index, hdu in enumerate(hdus[1:], start=1):
+        name, place = hdu.name.strip().upper(), f"{path}[{index}]"
+        if name not in IMSET:
             extras.append(hdu)
             continue
-        key = (hdu.extname, hdu.extver)
+        key = (name, integer_keyword(hdu.header, "EXTVER", place, default=1))
         if key in named:
-            raise InputError(f"{hdu.where}: a second extension {key[0]},{key[1]}; expected EXTVER 1, 2, ... once each")
-        if text_keyword(hdu.header, "XTENSION", hdu.where) != "IMAGE":
-            raise InputError(f"{hdu.where}: {key[0]},{key[1]} is not an image extension; is this a calibrated image?")
+            raise InputError(f"{place}: a second extension {key[0]},{key[1]}; expected EXTVER 1, 2, ... once each")
+        if not isinstance(hdu, fits.ImageHDU):
+            raise InputError(f"{place}: {key[0]},{key[1]} is not an image extension; is this a calibrated image?")
         named[key] = hdu
 
     n_imsets = _count_imsets(primary, named, where)
@@ -340,7 +346,7 @@ def _sort(hdus: list[RawHdu], path: Path) -> tuple[list[tuple[RawHdu, RawHdu, Ra
     return imsets, extras, shape
 
 
-def _count_imsets(primary: fits.Header, named: dict[tuple[str, int], RawHdu], where: str) -> int:
+def _count_imsets(primary: fits.Header, named: dict[tuple[str, int], fits.ImageHDU], where: str) -> int:
     """Return the number of imsets; NEXTEND and the extensions must agree on it."""
     nextend = integer_keyword(primary, "NEXTEND", where)
     if nextend < len(IMSET) or nextend % len(IMSET):
@@ -356,14 +362,14 @@ def _count_imsets(primary: fits.Header, named: dict[tuple[str, int], RawHdu], wh
     return n_imsets
 
 
-def _common_shape(imsets: Sequence[tuple[RawHdu, ...]], path: Path) -> tuple[int, int]:
+def _common_shape(imsets: Sequence[tuple[fits.ImageHDU, ...]], path: Path) -> tuple[int, int]:
     """Return rows and columns of every array; SCI must hold pixels."""
-    shape = image_shape(imsets[0][0])
+    shape = image_shape(imsets[0][0], f"{path}[SCI,1]")
     for number, members in enumerate(imsets, start=1):
         for name, hdu in zip(IMSET, members, strict=True):
             if name == "SCI" and is_null(hdu):
                 raise InputError(f"{path}[SCI,{number}]: holds no pixels (NAXIS = 0); expected an image")
-            found = image_shape(hdu)
+            found = image_shape(hdu, f"{path}[{name},{number}]")
             if len(found) != 2 or 0 in found:
                 raise InputError(f"{path}[{name},{number}]: the shape is {found}; expected rows and columns")
             if found != shape:
@@ -374,21 +380,20 @@ def _common_shape(imsets: Sequence[tuple[RawHdu, ...]], path: Path) -> tuple[int
     return rows, cols
 
 
-def _floats(hdu: RawHdu) -> npt.NDArray[np.floating[Any]]:
+def _floats(hdu: fits.ImageHDU, where: str) -> npt.NDArray[np.floating[Any]]:
     """Return counts: float64 stays, all else becomes float32."""
-    pixels = read_image(hdu)
-    is_double = hdu.header["BITPIX"] == -64
-    return pixels.astype(np.float64 if is_double else np.float32, copy=False)
+    is_double = hdu.header["BITPIX"] == -64  # before scaling changes it
+    return read_image(hdu, where).astype(np.float64 if is_double else np.float32, copy=False)
 
 
-def _bits(hdu: RawHdu) -> npt.NDArray[np.integer[Any]]:
+def _bits(hdu: fits.ImageHDU, where: str) -> npt.NDArray[np.integer[Any]]:
     """Return data-quality bits: the stored integer type, int16 for a null array."""
-    pixels = read_image(hdu)
+    pixels = read_image(hdu, where)
     if is_null(hdu):
         value = float(pixels.flat[0])
         if value != int(value) or not -32768 <= value <= 32767:
-            raise InputError(f"{hdu.where}: PIXVALUE is {value!r}; expected data-quality bits, -32768 to 32767")
+            raise InputError(f"{where}: PIXVALUE is {value!r}; expected data-quality bits, -32768 to 32767")
         return pixels.astype(np.int16)
     if pixels.dtype.kind not in "iu":
-        raise InputError(f"{hdu.where}: data-quality pixels of type {pixels.dtype}; expected integers")
+        raise InputError(f"{where}: data-quality pixels of type {pixels.dtype}; expected integers")
     return pixels

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
+from gpucti.arrays import require_nan_choice
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.correction import add_cti_stack, correct_stack
@@ -32,13 +33,10 @@ from gpucti.provenance import Provenance
 log = logging.getLogger(__name__)
 
 Stack = npt.NDArray[Any]
-NAN_CHOICES = ("raise", "keep")
 #: Images treated at a time at most: about 1 GiB of host memory for full frames.
 MAX_BATCH = 32
 #: Threads that read and write files, which is mostly (de)compression, checksums and copies.
 IO_THREADS = min(8, os.cpu_count() or 1)
-#: How `correct_stack` says that a date lies past the table (a regular expression).
-EXTRAPOLATION = ".*is extrapolated"
 
 
 class FileDone(NamedTuple):
@@ -122,7 +120,7 @@ def correct_files(
     BackendUnavailable
         The device asked for cannot be used.
     """
-    _require_nan_choice(nan)
+    require_nan_choice(nan)
     overrides = {
         "read_noise": read_noise,
         "noise_model": noise_model,
@@ -157,7 +155,7 @@ def add_cti_files(
     files, outdir, pctetab, device, overwrite, shft_nit, nan, progress
         See `correct_files`, also for what is returned and raised.
     """
-    _require_nan_choice(nan)
+    require_nan_choice(nan)
     jobs = plan_jobs(files, outdir, "cti", pctetab=pctetab, overwrite=overwrite, check=lambda headers: None)
     return _run(jobs, _trail_batch, device, {"shft_nit": shft_nit}, nan, overwrite, progress)
 
@@ -210,9 +208,7 @@ def _run(
             provenances = [
                 Provenance(j.pctetab, j.pctetab_keyword, options[id(j.pctetab)], backend.name) for j in batch
             ]
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", EXTRAPOLATION, UserWarning)  # said once, above, for all files
-                products = treat(exposures, batch, provenances, backend)
+            products = treat(exposures, batch, provenances, backend)
             per_image = (time.perf_counter() - begin) / sum(exposure.n_imsets for exposure in exposures)
             writing = [
                 pool.submit(_write, job, product, overwrite) for job, product in zip(batch, products, strict=True)
@@ -340,8 +336,3 @@ def _warn_of_extrapolation(jobs: Sequence[Job]) -> None:
             UserWarning,
             stacklevel=4,
         )
-
-
-def _require_nan_choice(nan: str) -> None:
-    if nan not in NAN_CHOICES:
-        raise InputError(f"nan is {nan!r}; expected one of {', '.join(map(repr, NAN_CHOICES))}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from gpucti.errors import ReferenceFileError
-
+from gpucti.errors import GpuctiError, ReferenceFileError
 
 #: What the reference files read here are, for messages.
 _KIND = "PCTETAB"
+#: What astropy raises where a file is damaged; its warnings too, where the caller's filters make them errors.
+DAMAGE = (Warning, OSError, TypeError, AttributeError, KeyError, OverflowError, fits.VerifyError)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -27,16 +29,39 @@ def read_bytes(path: Path) -> bytes:
         raise ReferenceFileError(
             f"{path}: {_KIND} not found; `gpucti pctetab --write FILE` makes the default one"
         ) from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ReferenceFileError(f"{path}: cannot be read ({error})") from error
 
 
-def check_complete(hdus: fits.HDUList, size: int, path: Path) -> None:
-    """Raise unless all data that the headers announce fit into `size` bytes."""
-    for index, hdu in enumerate(hdus):
-        place = hdu.fileinfo()
-        if place["datLoc"] + place["datSpan"] > size:
-            raise ReferenceFileError(f"{path}[{index}]: truncated, data of extension {hdu.name or index} are missing")
+def check_complete(
+    hdus: fits.HDUList,
+    size: int,
+    path: Path,
+    error: type[GpuctiError] = ReferenceFileError,
+    *,
+    unpadded: bool = False,
+) -> None:
+    """Raise `error` unless the HDUs fill `size` bytes; zeros may follow, and with `unpadded` the last block be short.
+
+    Of a list opened lazily, each HDU is checked before the next is looked for: astropy never comes to an end where
+    a damaged size leads it back.
+    """
+    index = end = -1
+    try:
+        for index, hdu in enumerate(hdus):
+            place = hdu.fileinfo()
+            end = place["datLoc"] + place["datSpan"]
+            if hdu.size < 0 or size < (place["datLoc"] + hdu.size if unpadded else end):
+                name = hdu.name or index
+                raise error(f"{path}[{index}]: truncated, data of extension {name} are missing; get the file again")
+    except DAMAGE as problem:
+        raise error(f"{path}[{index + 1}]: damaged ({problem}); get the file again") from problem
+    if end < size:
+        place["file"].seek(end)
+        if place["file"].read().strip(b"\0"):
+            raise error(
+                f"{path}[{index + 1}]: the last {size - end} bytes are no complete FITS extension; get the file again"
+            )
 
 
 def extension(hdus: fits.HDUList, name: str, path: Path) -> fits.BinTableHDU:
@@ -60,7 +85,26 @@ def column(table: fits.BinTableHDU, name: str, path: Path, dtype: type = np.floa
         raise ReferenceFileError(
             f"{path}[{table.name}]: column {name} is missing (have {', '.join(table.columns.names)})"
         )
-    return np.array(table.data[name]).astype(dtype)
+    try:
+        return np.array(table.data[name]).astype(dtype)
+    except ValueError:
+        raise ReferenceFileError(f"{path}[{table.name}]: {name} holds text; expected numbers") from None
+
+
+def number(header: fits.Header, name: str, path: Path) -> float:
+    """Return a card that must be there and hold a number."""
+    value = keyword(header, name, path)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ReferenceFileError(f"{path}: {name} is {value!r}; expected a number")
+    return float(value)
+
+
+def whole_column(table: fits.BinTableHDU, name: str, path: Path) -> npt.NDArray[np.int64]:
+    """Return a table column of whole numbers."""
+    values = column(table, name, path)
+    if not np.array_equal(values, np.rint(values)):
+        raise ReferenceFileError(f"{path}[{table.name}]: {name} holds fractions; expected whole numbers")
+    return values.astype(np.int64)
 
 
 def table_hdu(name: str, columns: Mapping[str, tuple[npt.NDArray[Any], str]]) -> fits.BinTableHDU:

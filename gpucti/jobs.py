@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from gpucti.atomic import refuse_existing
 from gpucti.errors import InputError, MissingFileError, OutputExistsError, ReferenceFileError
 from gpucti.exposure import ExposureHeaders
-from gpucti.fitsfile import find_file, refuse_existing
+from gpucti.fitsfile import find_file
 from gpucti.pctetab import Pctetab
 from gpucti.references import resolve_reference
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -40,9 +41,9 @@ class CorrectionOptions:
     def __post_init__(self) -> None:
         """Check every value; raise `InputError` naming the option."""
         for name in ("noise_model", "sim_nit", "shft_nit"):
-            _require_integer(name, getattr(self, name))
+            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
         for name in ("read_noise", "oversub_thresh"):
-            _require_number(name, getattr(self, name))
+            object.__setattr__(self, name, finite_number(name, getattr(self, name)))
         if self.noise_model not in NOISE_MODELS:
             raise InputError(f"noise_model is {self.noise_model!r}; expected one of 0, 1, 2")
         for name in ("sim_nit", "shft_nit"):
@@ -73,11 +74,24 @@ class CorrectionOptions:
         return replace(self, **{name: value for name, value in overrides.items() if value is not None})
 
 
-def _require_integer(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise InputError(f"{name} is {value!r}; expected an integer")
+def whole_number(name: str, value: Any) -> int:
+    """Return `value` as an int; raise `InputError` for anything but one whole number."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise InputError(f"{name} is {value!r}; expected an integer") from None
 
 
-def _require_number(name: str, value: Any) -> None:
-    if isinstance(value, (bool, str)) or not hasattr(value, "__float__") or not math.isfinite(value):
-        raise InputError(f"{name} is {value!r}; expected a finite number")
+def finite_number(name: str, value: Any, *, what: str = "a finite number") -> float:
+    """Return `value` as a float; raise `InputError` for anything but one finite number."""
+    try:
+        if isinstance(value, (bool, str, bytes)):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{name} is {value!r}; expected {what}")
+    return number

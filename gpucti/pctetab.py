@@ -10,10 +10,10 @@ import hashlib
 import io
 import math
 import tomllib
-import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import InitVar, dataclass
+from datetime import date, timedelta
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,29 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
-from astropy.time import Time
 
+from gpucti.atomic import atomic_output
 from gpucti.errors import InputError, OutputExistsError, ReferenceFileError
-from gpucti.fitstables import check_complete, column, extension, keyword, read_bytes, table_hdu
-from gpucti.options import CorrectionOptions
+from gpucti.fitstables import (
+    DAMAGE,
+    check_complete,
+    column,
+    extension,
+    keyword,
+    number,
+    read_bytes,
+    table_hdu,
+    whole_column,
+)
+from gpucti.options import CorrectionOptions, finite_number
 from gpucti.pctetab_checks import check_table
 from gpucti.readout import AMPS
 from gpucti.traps import Floats, TrapTable
 
 #: Versions of the table that this code knows how to read: 0.1 to 1.x, as stis_cti 1.6.2.
 OLDEST_VERSION, NEWEST_VERSION = (0, 1), (1, 999)
+
+MJD_ZERO = date(1858, 11, 17)
 
 _OPTION_KEYWORDS = {  # option: keyword, comment
     "sim_nit": ("SIM_NIT", "simulated readouts per column"),
@@ -99,6 +111,15 @@ class Pctetab:
     col_scale: Mapping[str, Floats]
     epochs: tuple[LeakEpoch, ...]
     notes: Mapping[str, str]
+    where: InitVar[str] = ""
+
+    def __post_init__(self, where: str) -> None:
+        """Raise `ReferenceFileError`, naming `where` (a path), unless the figures can be right."""
+        check_table(self, where or self.name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the trap tables out of a pickle; they are made again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_known_traps"}
 
     # ---- where tables come from -------------------------------------------------------------------
 
@@ -114,20 +135,18 @@ class Pctetab:
         """
         path = Path(path)
         content = read_bytes(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what astropy only warns of is checked below and raised
-            try:
-                with fits.open(io.BytesIO(content), memmap=False, lazy_load_hdus=False) as hdus:
-                    check_complete(hdus, len(content), path)
-                    table = cls._from_hdus(hdus, path)
-            except (OSError, TypeError, AttributeError, ValueError) as error:
-                if isinstance(error, ReferenceFileError):
-                    raise
-                raise ReferenceFileError(
-                    f"{path}: not a readable FITS file ({error}); expected a PCTETAB such as a02_stis_pcte.fits"
-                ) from error
-        check_table(table, str(path))
-        return table
+        try:
+            with fits.open(io.BytesIO(content), memmap=False) as hdus:
+                check_complete(hdus, len(content), path)
+                return cls._from_hdus(hdus, path)
+        except ReferenceFileError:
+            raise
+        except InputError as error:  # an option in the header
+            raise ReferenceFileError(f"{path}[0]: {error}") from error
+        except (*DAMAGE, ValueError) as error:
+            raise ReferenceFileError(
+                f"{path}: not a readable FITS file ({error}); expected a PCTETAB such as a02_stis_pcte.fits"
+            ) from error
 
     @classmethod
     def _from_hdus(cls, hdus: fits.HDUList, path: Path) -> Pctetab:
@@ -136,14 +155,15 @@ class Pctetab:
         check_version(version, str(path))
         options = CorrectionOptions(**{name: keyword(header, key, path) for name, (key, _) in _OPTION_KEYWORDS.items()})
         epochs = []
-        for number in range(1, int(keyword(header, "NCHGLEAK", path)) + 1):
-            leak = extension(hdus, f"CHG_LEAK{number}", path)
-            profiles = [name for name in leak.columns.names if name.upper().startswith("LOG_Q")]
+        for index in range(1, int(number(header, "NCHGLEAK", path)) + 1):
+            leak = extension(hdus, f"CHG_LEAK{index}", path)
+            n_profiles = sum(name.upper().startswith("LOG_Q_") for name in leak.columns.names)
+            profiles = [f"LOG_Q_{c + 1}" for c in range(n_profiles)]
             epochs.append(
                 LeakEpoch(
-                    start_mjd=float(keyword(leak.header, "MJD1", path)),
-                    end_mjd=float(keyword(leak.header, "MJD2", path)),
-                    node=column(leak, "NODE", path, np.int64),
+                    start_mjd=number(leak.header, "MJD1", path),
+                    end_mjd=number(leak.header, "MJD2", path),
+                    node=whole_column(leak, "NODE", path),
                     profile=np.stack([column(leak, name, path) for name in profiles], axis=1)
                     if profiles
                     else np.empty((0, 0)),
@@ -154,45 +174,21 @@ class Pctetab:
             name=path.name.removesuffix(".gz"),
             version=version,
             defaults=options,
-            q=column(dtde, "Q", path, np.int64),
+            q=whole_column(dtde, "Q", path),
             dtde=column(dtde, "DTDE", path),
-            levels=column(extension(hdus, "LEVELS", path), "LEVEL", path, np.int64),
+            levels=whole_column(extension(hdus, "LEVELS", path), "LEVEL", path),
             scale_mjd=column(scale, "MJD", path),
             scale=column(scale, "SCALE", path),
             col_scale={amp: column(columns, f"AMP{amp}", path) for amp in AMPS},
             epochs=tuple(epochs),
             notes={key: str(header.get(key, "")) for key in ("USEAFTER", "PEDIGREE", "DESCRIP")},
+            where=str(path),
         )
 
     @classmethod
     def default(cls) -> Pctetab:
         """Return the table that travels with gpucti: the figures of STScI's a02_stis_pcte.fits (PCTE_VER 0.2)."""
-        text = (files("gpucti.data") / "pctetab_0.2.toml").read_text(encoding="utf-8")
-        figures = tomllib.loads(text)
-        columns = figures["col_scale"]
-        table = cls(
-            name=figures["filename"],
-            version=figures["pcte_ver"],
-            defaults=CorrectionOptions(**{name: figures[key.lower()] for name, (key, _) in _OPTION_KEYWORDS.items()}),
-            q=np.array(figures["dtde"]["q"], dtype=np.int64),
-            dtde=_single(figures["dtde"]["dtde"]),
-            levels=np.array(figures["levels"]["level"], dtype=np.int64),
-            scale_mjd=_single(figures["cte_scale"]["mjd"]),
-            scale=_single(figures["cte_scale"]["scale"]),
-            col_scale={amp: np.full(columns["columns"], columns[f"amp{amp.lower()}"]) for amp in AMPS},
-            epochs=tuple(
-                LeakEpoch(
-                    start_mjd=leak["mjd1"],
-                    end_mjd=leak["mjd2"],
-                    node=np.array(leak["node"], dtype=np.int64),
-                    profile=np.stack([_single(leak[key]) for key in sorted(leak) if key.startswith("log_q")], axis=1),
-                )
-                for leak in figures["chg_leak"]
-            ),
-            notes={key.upper(): figures[key] for key in ("useafter", "pedigree", "descrip")},
-        )
-        check_table(table, "the packaged table")
-        return table
+        return _packaged()
 
     def write(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the table as a FITS file that stis_cti reads as well; return its path.
@@ -214,28 +210,23 @@ class Pctetab:
         columns: dict[str, tuple[npt.NDArray[Any], str]] = {"COLUMN": (np.arange(self.n_columns), "J")}
         columns |= {f"AMP{amp}": (self.col_scale[amp], "E") for amp in AMPS}
         hdus.append(table_hdu("COL_SCALE", columns))
-        for number, epoch in enumerate(self.epochs, start=1):
+        for index, epoch in enumerate(self.epochs, start=1):
             profiles = {f"LOG_Q_{c + 1}": (epoch.profile[:, c], "E") for c in range(epoch.profile.shape[1])}
-            leak = table_hdu(f"CHG_LEAK{number}", {"NODE": (epoch.node, "I")} | profiles)
+            leak = table_hdu(f"CHG_LEAK{index}", {"NODE": (epoch.node, "I")} | profiles)
             leak.header["MJD1"] = (epoch.start_mjd, "valid from this date")
             leak.header["MJD2"] = (epoch.end_mjd, "valid before this date")
             hdus.append(leak)
-        temporary = path.with_name(f".{path.name}.part")
-        try:
-            with temporary.open("wb") as stream:
-                hdus.writeto(stream)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_output(path, overwrite=overwrite) as stream:
+            hdus.writeto(stream)
         return path
 
     def _header(self, filename: str) -> fits.Header:
         header = fits.Header()
-        header["FILENAME"] = filename
+        header["FILENAME"] = filename.encode("ascii", "replace").decode()
         header["FILETYPE"] = "PIXCTE"
         header["TELESCOP"], header["INSTRUME"], header["DETECTOR"] = "HST", "STIS", "CCD"
         for key, text in self.notes.items():
-            header[key] = text
+            header[key] = text.encode("ascii", "replace").decode()
         header["NCHGLEAK"] = (len(self.epochs), "number of CHG_LEAK extensions")
         for name, (key, comment) in _OPTION_KEYWORDS.items():
             header[key] = (getattr(self.defaults, name), comment)
@@ -296,14 +287,15 @@ class Pctetab:
 
     def traps_of(self, epoch: LeakEpoch, shft_nit: int) -> TrapTable:
         """Return the trap table of one epoch; made once for each number of passes."""
-        known = self._known_traps.get((id(epoch), shft_nit))
+        shft_nit = self.defaults.override(shft_nit=shft_nit).shft_nit  # checked
+        known = self._known_traps.get((epoch, shft_nit))
         if known is None:
             known = TrapTable.build(self.levels, self.q, self.dtde, epoch.node, epoch.profile, shft_nit)
-            self._known_traps[id(epoch), shft_nit] = known
+            self._known_traps[epoch, shft_nit] = known
         return known
 
     @cached_property
-    def _known_traps(self) -> dict[tuple[int, int], TrapTable]:
+    def _known_traps(self) -> dict[tuple[LeakEpoch, int], TrapTable]:
         return {}
 
     @property
@@ -377,16 +369,45 @@ def check_version(version: str, where: str) -> None:
         raise ReferenceFileError(f"{where}: PCTE_VER is {version!r}; this version of gpucti reads 0.1 to 1.x")
 
 
+@cache
+def _packaged() -> Pctetab:
+    """Return the packaged table; always the same one, its arrays locked, so that its trap tables are made once."""
+    text = (files("gpucti.data") / "pctetab_0.2.toml").read_text(encoding="utf-8")
+    figures = tomllib.loads(text)
+    columns = figures["col_scale"]
+    table = Pctetab(
+        name=figures["filename"],
+        version=figures["pcte_ver"],
+        defaults=CorrectionOptions(**{name: figures[key.lower()] for name, (key, _) in _OPTION_KEYWORDS.items()}),
+        q=np.array(figures["dtde"]["q"], dtype=np.int64),
+        dtde=_single(figures["dtde"]["dtde"]),
+        levels=np.array(figures["levels"]["level"], dtype=np.int64),
+        scale_mjd=_single(figures["cte_scale"]["mjd"]),
+        scale=_single(figures["cte_scale"]["scale"]),
+        col_scale={amp: np.full(columns["columns"], columns[f"amp{amp.lower()}"]) for amp in AMPS},
+        epochs=tuple(
+            LeakEpoch(
+                start_mjd=leak["mjd1"],
+                end_mjd=leak["mjd2"],
+                node=np.array(leak["node"], dtype=np.int64),
+                profile=np.stack([_single(leak[f"log_q_{c + 1}"]) for c in range(len(leak) - 3)], axis=1),
+            )
+            for leak in figures["chg_leak"]
+        ),
+        notes={key.upper(): figures[key] for key in ("useafter", "pedigree", "descrip")},
+    )
+    for array in (table.q, table.dtde, table.levels, table.scale_mjd, table.scale, *table.col_scale.values()):
+        array.setflags(write=False)
+    return table
+
+
 def _finite_date(mjd: Any) -> float:
-    if isinstance(mjd, (str, bytes, bool)) or not hasattr(mjd, "__float__") or not math.isfinite(mjd):
-        raise InputError(f"mjd is {mjd!r}; expected a number, the Modified Julian Date of the exposure's start")
-    return float(mjd)
+    return finite_number("mjd", mjd, what="a number, the Modified Julian Date of the exposure's start")
 
 
 def _iso(mjd: float) -> str:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # ERFA calls years before 1960 dubious
-        return str(Time(mjd, format="mjd").strftime("%Y-%m-%d"))
+    """Return the calendar date on which a Modified Julian Date falls."""
+    return (MJD_ZERO + timedelta(days=math.floor(mjd))).isoformat()
 
 
 def _single(values: Iterable[float]) -> Floats:

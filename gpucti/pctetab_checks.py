@@ -21,6 +21,13 @@ def check_table(table: Pctetab, where: str) -> None:
         if not true:
             raise ReferenceFileError(f"{where}[{extension}]: {rule}")
 
+    arrays = [table.levels, table.q, table.dtde, table.scale_mjd, table.scale, *table.col_scale.values()]
+    arrays += [epoch.node for epoch in table.epochs]
+    demand(all(np.ndim(array) == 1 for array in arrays), "0", "a column holds more than one value per row")
+    pairs = [("DTDE", table.q, table.dtde), ("CTE_SCALE", table.scale_mjd, table.scale)]
+    demand(all(len(a) == len(b) for _, a, b in pairs), "0", "columns of one table differ in length")
+    demand(len({len(scale) for scale in table.col_scale.values()}) == 1, "COL_SCALE", "amplifiers differ in length")
+
     demand(len(table.levels) >= 2, "LEVELS", "fewer than two charge levels")
     demand(_rising(table.levels), "LEVELS", "LEVEL is not sorted; levels must rise strictly")
     demand(table.levels[0] >= 0, "LEVELS", "LEVEL is negative")

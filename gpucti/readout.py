@@ -15,9 +15,9 @@ _REVERSED = ("C", "D")
 
 def check_amp(amp: Any) -> str:
     """Return `amp` if it is one of the four, else raise `InputError`."""
-    if amp not in AMPS:
+    if not isinstance(amp, str) or amp not in AMPS:
         raise InputError(f"amp is {amp!r}; expected one of A, B, C, D")
-    return str(amp)
+    return amp
 
 
 def to_readout(image: Any, amp: str) -> Any:

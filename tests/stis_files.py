@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 
 ROWS, COLS = 24, 20
 FULL = 1024
+
+
+@contextmanager
+def quiet_astropy() -> Iterator[None]:
+    """Let astropy's warnings of damage be warnings, unseen: what must be refused is refused without them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyUserWarning)
+        yield
 
 
 def primary_cards(n_imsets: int = 1) -> dict[str, Any]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import tracemalloc
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy import units
+from astropy.nddata import CCDData
 from scenes import READ_NOISE
 from tolerances import ELECTRONS
 
@@ -126,6 +129,25 @@ def test_origin_is_a_piece_of_the_full_frame(amp: str, table: Pctetab, rng: np.r
     assert np.abs(part - full[place]).max() > 1.0
 
 
+def test_columns_that_the_table_lacks(table: Pctetab) -> None:
+    """Oracle: the message, before any backend looks past the end of COL_SCALE."""
+    short = replace(table, col_scale={name: np.ones(100) for name in "ABCD"})
+    for amp in "AD":
+        with pytest.raises(InputError, match="the array reaches column 104, COL_SCALE of a02_stis_pcte.fits has 100"):
+            gpucti.correct_arrays(np.zeros((10, 9)), short, amp=amp, origin=(0, 95), **KW)
+
+
+def test_many_threads_at_once(image: np.ndarray, table: Pctetab, tmp_path: Path) -> None:
+    """Oracle: one thread; and the filters of the process are as they were."""
+    path = table.write(tmp_path / "t.fits")
+    expected = gpucti.correct_arrays(image, path, **KW)
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        for result in pool.map(lambda _: gpucti.correct_arrays(image, path, **KW), range(24)):
+            np.testing.assert_array_equal(result, expected)
+    assert list(warnings.filters) == before
+
+
 def test_small_array_starts_at_the_readout_corner(table: Pctetab, rng: np.random.Generator) -> None:
     """Oracle: its place said in full: for amplifier D the last row and column."""
     uneven = replace(table, col_scale={name: 1 + 0.3 * rng.random(1024) for name in "ABCD"})
@@ -193,6 +215,17 @@ OK = np.zeros((10, 10))
         (OK, {"origin": (1020, 0)}, "does not lie on the 1024 x 1024 frame"),
         (OK, {"origin": (0, -1)}, "does not lie on"),
         (OK, {"origin": 5}, "origin is 5; expected (row, col)"),
+        (OK, {"origin": (1.7, 2.9)}, "origin is (1.7, 2.9); expected (row, col), two whole numbers"),
+        (OK, {"origin": "12"}, "origin is '12'; expected (row, col)"),
+        (OK, {"origin": (np.inf, 0)}, "expected (row, col), two whole numbers"),
+        (OK, {"amp": np.array(["D"])}, "amp is array(['D']"),
+        (OK, {"pctetab": 3}, "pctetab is 3; expected a path, a Pctetab or None"),
+        (OK, {"sim_nit": np.array([1, 2])}, "sim_nit is array([1, 2]); expected an integer"),
+        (OK, {"read_noise": 10**400}, "expected a finite number"),
+        (OK + 20, {"gain": 1e308}, "sci times gain is up to inf electrons; expected finite charges"),
+        ([[1.0, 2.0], [3.0]], {}, "sci cannot be made an array"),
+        (CCDData(OK, unit="adu"), {}, "sci is a CCDData, whose mask or unit would be lost"),
+        (OK * units.ct, {}, "sci is a Quantity, whose mask or unit would be lost"),
         (OK, {"device": "gpu"}, "unknown backend 'gpu'"),
         (OK, {"sim_nits": 5}, "unknown option 'sim_nits'"),
         (OK, {"noise_model": 7}, "noise_model is 7"),
@@ -222,12 +255,11 @@ def test_date_past_the_last_scale_point_is_a_warning(image: np.ndarray) -> None:
         gpucti.correct_arrays(image, mjd=58999.0, device="numba")
 
 
-@pytest.mark.filterwarnings("ignore:.*extrapolated")
 @pytest.mark.parametrize("mjd", [62000.0, 40000.0])
 def test_date_outside_the_table_is_an_error(image: np.ndarray, mjd: float) -> None:
-    """Oracle: the released table."""
-    with pytest.raises(ReferenceFileError, match=f"MJD {mjd:g}"):
-        gpucti.correct_arrays(image, mjd=mjd, device="numpy")
+    """Oracle: the released table; the message names the image."""
+    with pytest.raises(ReferenceFileError, match=rf"mjd\[1\]: .*MJD {mjd:g}"):
+        gpucti.correct_arrays(np.stack([image, image]), mjd=[MJD, mjd], device="numpy")
 
 
 def test_table_by_path(image: np.ndarray, table: Pctetab, tmp_path: Path) -> None:
@@ -251,16 +283,26 @@ def test_overrides_reach_the_correction(image: np.ndarray, table: Pctetab) -> No
 def test_batches_bound_the_memory(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
     """Oracle: a batch cut into single images gives the same, with less memory at its peak."""
     stack = rng.normal(20.0, 6.0, (24, 400, 128))
+    each = {"mjd": rng.uniform(55000, 58900, 24), "gain": rng.uniform(1, 4, 24), "device": "numba"}
+    err = rng.uniform(1, 5, stack.shape)
+    one_by_one = [
+        gpucti.correct_arrays(image, mjd=mjd, gain=gain, err=sigma, device="numba")
+        for image, mjd, gain, sigma in zip(stack, each["mjd"], each["gain"], err, strict=True)
+    ]
     peaks = []
-    gpucti.correct_arrays(stack[:1], **KW)  # what the first call of a process allocates
-    for limit in (2**30, 1):
+    for limit in (2**30, 5 * 400 * 128 * 56, 1):  # all together, five at a time, one at a time
         monkeypatch.setattr("gpucti.backends._host.WORKING_MEMORY", limit)
         tracemalloc.start()
-        result = gpucti.correct_arrays(stack, **KW)
+        sci, sigma = gpucti.correct_arrays(stack, err=err, **each)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        np.testing.assert_array_equal(result, gpucti.correct_arrays(stack, **KW))
-    assert peaks[1] < 0.6 * peaks[0]
+        np.testing.assert_array_equal(sci, [image for image, _ in one_by_one])
+        np.testing.assert_array_equal(sigma, [error for _, error in one_by_one])
+        trailed = gpucti.add_cti_arrays(stack[:6], mjd=each["mjd"][:6], gain=each["gain"][:6], device="numba")
+        np.testing.assert_array_equal(
+            trailed[5], gpucti.add_cti_arrays(stack[5], mjd=each["mjd"][5], gain=each["gain"][5], device="numba")
+        )
+    assert peaks[2] < 0.6 * peaks[0]
 
 
 def test_public_names() -> None:

@@ -42,7 +42,7 @@ def test_component_darks(golden_visit: Path, tmp_path: Path, name: str) -> None:
                 continue
             sample, truth = hdu.data[::16], rows[f"ext{expected['index']}"]
             apart = sample != truth
-            assert np.count_nonzero(apart) <= 1e-6 * hdu.data.size
+            assert np.count_nonzero(apart) <= max(1, 1e-6 * sample.size)  # one pixel in the rows that are stored
             # double precision summed in another order may round the other way, by one float32 step
             step = np.maximum(np.spacing(np.abs(truth)), 1e-9)
             assert (np.abs(sample - truth)[apart] <= step[apart]).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import pickle
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -181,6 +182,11 @@ def _card(extension: int | str, key: str, value: object) -> Callable[[fits.HDULi
         (_card(0, "RN_CLIP", None), "keyword RN_CLIP is missing"),
         (_card(0, "PCTE_VER", None), "keyword PCTE_VER is missing"),
         (_card(0, "SIM_NIT", 0), "sim_nit is 0; expected 1 to 100"),
+        (_card(0, "SIM_NIT", 7.5), "sim_nit is 7.5; expected an integer"),
+        (_card(0, "SUBTHRSH", 30.0), "oversub_thresh is 30.0; expected electrons, 0 or below"),
+        (_card(0, "NCHGLEAK", "x"), "NCHGLEAK is 'x'; expected a number"),
+        (_card("CHG_LEAK1", "MJD1", "x"), "MJD1 is 'x'; expected a number"),
+        (_card("CHG_LEAK1", "TTYPE3", "LOG_Q_7"), "[CHG_LEAK1]: column LOG_Q_2 is missing"),
         (_card("CHG_LEAK1", "MJD2", None), "keyword MJD2 is missing"),
         (_card("CHG_LEAK1", "MJD2", 0.0), "[CHG_LEAK1]: MJD1 is not before MJD2"),
         (_card("CTE_SCALE", "TTYPE2", "SCULE"), "[CTE_SCALE]: column SCALE is missing (have MJD, SCULE)"),
@@ -191,6 +197,63 @@ def test_damaged_tables(written: Path, change: Callable[[fits.HDUList], None], w
     with pytest.raises(ReferenceFileError, match=re.escape(words)) as caught:
         Pctetab.read(edit(written, change))
     assert "changed_pcte.fits" in str(caught.value)
+    assert "not a readable FITS file" not in str(caught.value)
+
+
+def test_profiles_go_by_their_names(table: Pctetab, written: Path) -> None:
+    """Oracle: the same columns in another order, and text and fractions where whole numbers belong."""
+
+    def shuffle(hdus: fits.HDUList) -> None:
+        old = hdus["CHG_LEAK1"]
+        order = [old.columns[i] for i in (4, 1, 0, 3, 2)]
+        new = fits.BinTableHDU.from_columns([fits.Column(c.name, c.format, array=old.data[c.name]) for c in order])
+        new.header.update({"EXTNAME": "CHG_LEAK1", "MJD1": 1.0, "MJD2": 62000.0})
+        hdus["CHG_LEAK1"] = new
+
+    assert Pctetab.read(edit(written, shuffle)).sha256 == table.sha256
+
+
+@pytest.mark.parametrize(
+    ("form", "values", "words"),
+    [
+        ("E", [0.0, 1.5, 2.0], "LEVEL holds fractions; expected whole numbers"),
+        ("4A", ["a", "b", "c"], "LEVEL holds text; expected numbers"),
+        ("2J", [[0, 1], [2, 3], [4, 5]], "more than one value per row"),
+    ],
+)
+def test_columns_of_another_kind(written: Path, form: str, values: list[object], words: str) -> None:
+    """Oracle: the message."""
+
+    def change(hdus: fits.HDUList) -> None:
+        columns = [fits.Column("LEVEL", form, array=np.array(values))]
+        hdus["LEVELS"] = fits.BinTableHDU.from_columns(columns, name="LEVELS")
+
+    with pytest.raises(ReferenceFileError, match=words):
+        Pctetab.read(edit(written, change))
+
+
+def test_tables_made_by_hand_are_checked(table: Pctetab) -> None:
+    """Oracle: the rule."""
+    with pytest.raises(ReferenceFileError, match="amplifiers differ in length"):
+        replace(table, col_scale=dict(table.col_scale) | {"B": np.ones(3)})
+    with pytest.raises(InputError, match="shft_nit is 0; expected 1 to 100"):
+        table.traps(57000.0, 0)
+
+
+def test_pickles_are_small_and_the_same(table: Pctetab) -> None:
+    """Oracle: the digest; trap tables are made again, not carried."""
+    table.traps(57000.0)
+    blob = pickle.dumps(table)
+    assert len(blob) < 100_000
+    assert pickle.loads(blob).sha256 == table.sha256
+
+
+def test_default_is_one_locked_table(table: Pctetab) -> None:
+    """Oracle: the same object, whose arrays cannot be changed."""
+    assert Pctetab.default() is table
+    assert table.traps(57000.0) is table.traps(58000.0)
+    with pytest.raises(ValueError, match="read-only"):
+        table.dtde[0] = 1.0
 
 
 def test_writing_never_overwrites_unasked(table: Pctetab, written: Path) -> None:

@@ -68,10 +68,10 @@ def test_full_frames(
 
 @pytest.mark.parametrize("factor", [1.0, 1.5])
 def test_every_column_repaired(factor: float) -> None:
-    """Oracle: stis_cti's FixYCte where every column is repaired up to ten times.
+    """Oracle: stis_cti's FixYCte where every column is repaired ten times.
 
-    Such columns multiply roundings: stis_cti itself is off by up to 1e-5 e- from the same rules in extended precision
-    (docs/algorithm.md), so columns beyond 1e-6 are counted and bounded, not excused.
+    At 1.5 times the trap density of MJD 57000 the iteration runs away in some rows and multiplies roundings (see
+    tolerances.py): columns beyond 1e-6 e- are counted there, and bounded.
     """
     table = Pctetab.default()
     image = bright_repaired((1024, 96), np.random.default_rng(8))
@@ -86,10 +86,14 @@ def test_every_column_repaired(factor: float) -> None:
     )
     assert (restored.repairs > 0).all()
     assert (final != scale).any(axis=0).all()
-    np.testing.assert_allclose(restored.scale[0], final, rtol=0, atol=RUNAWAY_SCALE)
     apart = np.abs(restored.signal[0] - corrected).max(axis=0)
-    assert np.count_nonzero(apart > ELECTRONS) <= RUNAWAY_SHARE * apart.size
-    assert apart.max() <= RUNAWAY_ELECTRONS
+    if factor == 1.0:
+        np.testing.assert_allclose(restored.scale[0], final, rtol=0, atol=SCALE)
+        assert apart.max() <= ELECTRONS
+    else:
+        np.testing.assert_allclose(restored.scale[0], final, rtol=0, atol=RUNAWAY_SCALE)
+        assert np.count_nonzero(apart > ELECTRONS) <= RUNAWAY_SHARE * apart.size
+        assert apart.max() <= RUNAWAY_ELECTRONS
 
 
 @pytest.mark.parametrize("shft_nit", [1, 4, 7])

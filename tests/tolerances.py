@@ -8,9 +8,9 @@ ELECTRONS = 1e-6
 SCALE = 1e-12
 #: The split into signal and noise only adds and clips: a few roundings of the largest charge.
 NOISE_ROUNDINGS = 16
-#: A column in which the iteration is repaired ten times on bright, trap-rich rows multiplies roundings up to 1e9 times,
-#: in stis_cti as here (docs/algorithm.md, benchmarks/precision.py). Of 1024 such columns 5 were found beyond `ELECTRONS`,
-#: the worst by 1.3e-5, scales by 4e-13. Columns beyond `ELECTRONS` are counted, not excused: more than this share of
+#: A column in which the iteration is repaired ten times on bright, trap-rich rows multiplies roundings up to 1e9
+#: times (docs/algorithm.md, benchmarks/precision.py). Of 1024 such columns 5 were found beyond `ELECTRONS`, the worst
+#: by 1.3e-5, scales by 4e-13. Columns beyond `ELECTRONS` are counted, not excused: more than this share of
 #: them (one or two in a small frame), or more than this, is a defect.
 RUNAWAY_SHARE = 0.042
 RUNAWAY_ELECTRONS = 1e-4

@@ -13,6 +13,8 @@ log = logging.getLogger(__name__)
 
 #: Where ``auto`` looks, in this order.
 PREFERENCE = ("cuda", "numba", "numpy")
+#: Names the default.
+VARIABLE = "GPUCTI_BACKEND"
 ALLOWED = "auto, cpu, numpy, numba, cuda, cuda:N or a device number N"
 
 
@@ -41,10 +43,15 @@ def get_backend(name: str | int | None = None) -> Backend:
     InputError
         The name is none of these.
     """
-    wanted = str(os.environ.get("GPUCTI_BACKEND", "auto") if name is None else name).strip().lower()
+    wanted = str((os.environ.get(VARIABLE) or "auto") if name is None else name).strip().lower()
     if wanted in ("auto", "cpu"):
         return _first_of(PREFERENCE if wanted == "auto" else PREFERENCE[1:])
-    return _make(wanted)
+    try:
+        return _make(wanted)
+    except InputError as error:
+        if name is None:
+            raise InputError(f"environment variable {VARIABLE}: {error}") from None
+        raise
 
 
 def available() -> list[Available]:
@@ -68,7 +75,9 @@ def _first_of(names: tuple[str, ...]) -> Backend:
         except BackendUnavailable as error:
             reasons.append(str(error))
         else:
-            log.info("backend %s%s", backend.name, "".join(f"; {reason}" for reason in reasons))
+            # Without Numba a CPU is a good deal slower than it need be: worth more than a whisper.
+            level = logging.WARNING if backend.name == "numpy" else logging.INFO
+            log.log(level, "backend %s%s", backend.name, "".join(f"; {reason}" for reason in reasons))
             return backend
     raise BackendUnavailable("; ".join(reasons))
 

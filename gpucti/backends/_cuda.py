@@ -23,6 +23,9 @@ from gpucti.backends.base import (
     NOISE_STEP,
     Array,
     Restored,
+    check_scales,
+    check_stack,
+    check_traps,
 )
 from gpucti.errors import BackendUnavailable, InputError
 from gpucti.options import CorrectionOptions
@@ -213,8 +216,7 @@ class CudaBackend:
     ) -> Restored:
         """See `Backend.remove_cti`."""
         n, rows, cols = self._shape(signal)
-        if traps.shft_nit != options.shft_nit:
-            raise InputError(f"traps are for shft_nit {traps.shft_nit}, options say {options.shft_nit}")
+        check_traps(traps, options)
         xp = self.xp
         with self._gpu.active():
             current = xp.empty_like(signal)
@@ -272,23 +274,16 @@ class CudaBackend:
 
     def _shape(self, stack: Array) -> tuple[int, int, int]:
         """Return the shape of a stack that the kernels can walk: they see a pointer and ignore strides."""
-        found = f"{getattr(stack, 'dtype', '?')} {getattr(stack, 'shape', '?')} {type(stack).__name__}"
-        if not isinstance(stack, self.xp.ndarray) or stack.ndim != 3 or stack.dtype != np.float64:
-            raise InputError(f"stack is a {found}; expected float64 (n, rows, cols) from asarray()")
-        if not stack.flags.c_contiguous:
-            raise InputError(f"stack is a {found} that is not C-contiguous; pass it through asarray()")
-        n, rows, cols = stack.shape
+        n, rows, cols = check_stack(stack, self.xp)
         if max(rows * cols, n * cols * WARP) >= 2**31:  # kernels count threads, and pixels of an image, in an int
-            raise InputError(f"stack is a {found}, too large for one call; cut it to images_per_batch()")
-        return int(n), int(rows), int(cols)
+            raise InputError(f"stack is {stack.shape}, too large for one call; cut it to images_per_batch()")
+        return n, rows, cols
 
     def _scale_at_reference(
         self, cte_frac: npt.NDArray[np.float64], col_scale: npt.NDArray[np.float64], n: int, cols: int
     ) -> Array:
         """Return the trap scale of every column at the reference row, ``(n, cols)``, on the device."""
-        cte_frac, col_scale = np.asarray(cte_frac, dtype=np.float64), np.asarray(col_scale, dtype=np.float64)
-        if cte_frac.shape != (n,) or col_scale.shape != (cols,):
-            raise InputError(f"cte_frac is {cte_frac.shape}, col_scale {col_scale.shape}; expected ({n},), ({cols},)")
+        cte_frac, col_scale = check_scales(cte_frac, col_scale, n, cols)
         return self.xp.asarray(np.multiply.outer(cte_frac, col_scale))
 
     def _upload(self, traps: TrapTable) -> tuple[Any, ...]:

@@ -11,7 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from gpucti.backends._host import HostArrays, noise_steps
-from gpucti.backends.base import MAX_NOISE_STEPS, MIN_NOISE_STEPS, Array, Restored
+from gpucti.backends.base import (
+    MAX_NOISE_STEPS,
+    MIN_NOISE_STEPS,
+    Array,
+    Restored,
+    check_scales,
+    check_stack,
+    check_traps,
+)
 from gpucti.errors import BackendUnavailable
 from gpucti.options import CorrectionOptions
 from gpucti.traps import TrapTable
@@ -44,6 +52,7 @@ class NumbaBackend(HostArrays):
 
     def split_noise(self, stack: Array, options: CorrectionOptions) -> tuple[Array, Array]:
         """See `Backend.split_noise`."""
+        check_stack(stack, np)
         if options.noise_model == 0:
             return stack.copy(), np.zeros_like(stack)
         signal, noise = np.empty_like(stack), np.empty_like(stack)
@@ -80,7 +89,9 @@ class NumbaBackend(HostArrays):
         keep_scale: bool = False,
     ) -> Restored:
         """See `Backend.remove_cti`."""
-        n, _, cols = signal.shape
+        n, _, cols = check_stack(signal, np)
+        cte_frac, col_scale = check_scales(cte_frac, col_scale, n, cols)
+        check_traps(traps, options)
         restored = np.empty_like(signal)
         repairs = np.zeros((n, cols), dtype=np.int32)
         scale = np.empty_like(signal if keep_scale else signal[:0])
@@ -104,7 +115,8 @@ class NumbaBackend(HostArrays):
         first_row: int = 0,
     ) -> Array:
         """See `Backend.add_cti`."""
-        n, _, cols = signal.shape
+        n, _, cols = check_stack(signal, np)
+        cte_frac, col_scale = check_scales(cte_frac, col_scale, n, cols)
         trailed = np.empty_like(signal)
 
         def trail(block: int) -> None:

@@ -19,6 +19,9 @@ from gpucti.backends.base import (
     REPAIR_TAPER,
     Array,
     Restored,
+    check_scales,
+    check_stack,
+    check_traps,
     trap_scale,
 )
 from gpucti.options import CorrectionOptions
@@ -50,6 +53,7 @@ class NumpyBackend(HostArrays):
 
     def split_noise(self, stack: Array, options: CorrectionOptions) -> tuple[Array, Array]:
         """See `Backend.split_noise`."""
+        check_stack(stack, np)
         if options.noise_model == 0:
             return stack.copy(), np.zeros_like(stack)
         noise = np.stack([_take_noise(image, options.read_noise) for image in stack])
@@ -70,7 +74,9 @@ class NumpyBackend(HostArrays):
         keep_scale: bool = False,
     ) -> Restored:
         """See `Backend.remove_cti`."""
-        n, rows, cols = signal.shape
+        n, rows, cols = check_stack(signal, np)
+        cte_frac, col_scale = check_scales(cte_frac, col_scale, n, cols)
+        check_traps(traps, options)
         restored = signal.copy()
         repairs = np.zeros((n, cols), dtype=np.int32)
         kept = trap_scale(cte_frac, col_scale, rows, first_row) if keep_scale else None
@@ -111,7 +117,8 @@ class NumpyBackend(HostArrays):
         first_row: int = 0,
     ) -> Array:
         """See `Backend.add_cti`."""
-        n, rows, cols = signal.shape
+        n, rows, cols = check_stack(signal, np)
+        cte_frac, col_scale = check_scales(cte_frac, col_scale, n, cols)
         trailed = np.empty_like(signal)
         image, col = np.divmod(np.arange(n * cols), cols)
         for part in np.array_split(np.arange(n * cols), -(-n * cols // max(1, _LANES // traps.shft_nit))):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from gpucti.errors import InputError
 from gpucti.options import CorrectionOptions
 from gpucti.traps import REFERENCE_ROW, TrapTable
 
@@ -123,6 +124,33 @@ class Backend(Protocol):
         first_row: int = 0,
     ) -> Array:
         """Return the stack as the readout would trail it (stis_cti ``AddYCte``); see `remove_cti`."""
+
+
+def check_stack(stack: Array, xp: Any) -> tuple[int, int, int]:
+    """Return the shape of a stack that a backend can walk; raise `InputError` for anything else."""
+    found = f"{getattr(stack, 'dtype', '?')} {getattr(stack, 'shape', '?')} {type(stack).__name__}"
+    if not isinstance(stack, xp.ndarray) or stack.ndim != 3 or stack.dtype != np.float64:
+        raise InputError(f"stack is a {found}; expected float64 (n, rows, cols) from asarray()")
+    if not stack.flags.c_contiguous or not stack.dtype.isnative:
+        raise InputError(f"stack is a {found} that is not C-contiguous and native; pass it through asarray()")
+    n, rows, cols = stack.shape
+    return int(n), int(rows), int(cols)
+
+
+def check_scales(
+    cte_frac: npt.NDArray[np.float64], col_scale: npt.NDArray[np.float64], n: int, cols: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return both as contiguous float64 of the right shape; raise `InputError` if they are not."""
+    cte_frac, col_scale = (np.ascontiguousarray(scale, dtype=np.float64) for scale in (cte_frac, col_scale))
+    if cte_frac.shape != (n,) or col_scale.shape != (cols,):
+        raise InputError(f"cte_frac is {cte_frac.shape}, col_scale {col_scale.shape}; expected ({n},), ({cols},)")
+    return cte_frac, col_scale
+
+
+def check_traps(traps: TrapTable, options: CorrectionOptions) -> None:
+    """Raise `InputError` unless the traps were built for the number of shifts that the options ask for."""
+    if traps.shft_nit != options.shft_nit:
+        raise InputError(f"traps are for shft_nit {traps.shft_nit}, options say {options.shft_nit}")
 
 
 def trap_scale(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import os
+from typing import Any
 from unittest import mock
 
+import numpy as np
 import pytest
 
 from gpucti.backends import available, get_backend
@@ -14,6 +16,7 @@ from gpucti.backends._numba import NumbaBackend
 from gpucti.backends._numpy import NumpyBackend
 from gpucti.backends.base import Backend
 from gpucti.errors import BackendUnavailable, InputError
+from gpucti.pctetab import Pctetab
 
 TWINS = [NumpyBackend, NumbaBackend, CudaBackend]
 METHODS = [name for name, member in vars(Backend).items() if inspect.isfunction(member) and not name.startswith("_")]
@@ -75,3 +78,40 @@ def test_numba_that_cannot_be_imported_is_said() -> None:
         pytest.raises(BackendUnavailable, match="Numba cannot be imported"),
     ):
         get_backend("numba")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"signal": np.zeros((4, 4))}, "expected float64"),
+        ({"signal": np.zeros((1, 4, 4), np.float32)}, "expected float64"),
+        ({"signal": np.zeros((1, 4, 8))[:, :, ::2]}, "not C-contiguous"),
+        ({"cte_frac": np.ones(0)}, r"cte_frac is \(0,\), col_scale \(4,\); expected \(1,\), \(4,\)"),
+        ({"col_scale": np.ones(3)}, r"col_scale \(3,\)"),
+        ({"shft_nit": 5}, "traps are for shft_nit 4, options say 5"),
+    ],
+)
+def test_misuse_is_refused_by_every_backend(
+    backend: Backend, table: Pctetab, change: dict[str, Any], words: str
+) -> None:
+    """Oracle: the message; foreign memory is never read."""
+    given: dict[str, Any] = {"signal": np.zeros((1, 4, 4)), "cte_frac": np.ones(1), "col_scale": np.ones(4)} | change
+    options = table.options(shft_nit=given.pop("shft_nit", None))
+    if backend.name.startswith("cuda"):
+        given["signal"] = backend.xp.asarray(given["signal"])
+    with pytest.raises(InputError, match=words):
+        backend.remove_cti(**given, traps=table.traps(57000.0, 4), options=options)
+    if "shft_nit" not in change:
+        with pytest.raises(InputError, match=words):
+            backend.add_cti(**given, traps=table.traps(57000.0, 4))
+
+
+def test_empty_variable_is_no_choice_and_a_wrong_one_is_named() -> None:
+    """Oracle: docs/backends.md, and the message."""
+    with mock.patch.dict(os.environ, {"GPUCTI_BACKEND": ""}):
+        assert get_backend().name == get_backend("auto").name
+    with (
+        mock.patch.dict(os.environ, {"GPUCTI_BACKEND": "gpu"}),
+        pytest.raises(InputError, match="environment variable GPUCTI_BACKEND: unknown backend 'gpu'"),
+    ):
+        get_backend()
