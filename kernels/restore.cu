@@ -13,9 +13,7 @@
  *                               in the first round (later ones gather columns).
  *                               Price: 28 reads and writes per pixel, a scratch stack, and 1,024
  *                               threads per image.
- *           Counted on a simulated dark (not timed): a look-up of a warp meets 7 cache lines of the
- *           table in the first layout, where lanes see the same segments at neighbouring ages, and 11
- *           in the second; in both, half of the lanes' turns are spent waiting for the deepest stack.
+ *           Which one is faster on which batch is to be measured (benchmarks/gpu.py).
  *           Both loop over the work list with a fixed grid: its length is known on the device only.
  * Arrays    float64, C order, (n, rows, cols); row 0 is next to the readout register.
  *           `scale` is written, and read, only for columns whose `repairs` is not 0.

@@ -298,8 +298,8 @@ class CudaBackend:
 def layout(n_passes: int, most_lanes: int = WARP) -> int:
     """Return how many threads share a column: a power of two, one per pass; 1 where a thread makes all passes.
 
-    Lanes share a column wherever its passes fit into a warp. That is an assumption, not a measurement: they keep
-    a GPU busy with one image, and for a batch they read fewer cache lines of the table (kernels/restore.cu).
+    Lanes share a column wherever its passes fit into a warp: one image then keeps a GPU busy. That this is also the
+    better layout for a batch is an assumption; benchmarks/gpu.py measures both.
     """
     return 1 if n_passes > most_lanes else 1 << (n_passes - 1).bit_length()
 

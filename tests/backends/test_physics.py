@@ -114,7 +114,7 @@ def test_correction_undoes_the_trails(backend: Backend, table: Pctetab, rng: np.
 def test_98_per_cent_is_put_back(backend: Backend, table: Pctetab, scene: str) -> None:
     """Oracle: known truth: ``1 - sum|corrected - truth| / sum|trailed - truth|``, noise-free scene, NSEMODEL 0.
 
-    The sky of 20 e- is that of a STIS image; on darker sky the share falls, see docs/algorithm.md.
+    On a sky of 20 e-; on darker sky the share falls, as it does with stis_cti: docs/algorithm.md has the figures.
     """
     rng = np.random.default_rng(14)
     shape = (1024, 48)
