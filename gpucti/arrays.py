@@ -214,6 +214,11 @@ def _positive(gain: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _backend(stack: Array, device: Any) -> Backend:
     """Choose the backend: a CuPy array decides it."""
+    if hasattr(device, "remove_cti"):
+        backend: Backend = device
+        if namespace(stack) is not np and namespace(stack) is not backend.xp:
+            raise InputError(f"sci is a CuPy array, which the backend {backend.name} cannot take")
+        return backend
     if namespace(stack) is np:
         return get_backend(device)
     here = f"cuda:{stack.device.id}"

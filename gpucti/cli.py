@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gpucti.files import FileDone
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
-DEVICES = re.compile(r"auto|cpu|numpy|numba|(cuda:)?\d+|cuda")
+DEVICES = re.compile(r"auto|cpu|numpy|numba|(cuda:)?\d+|cuda", re.IGNORECASE)
 
 Command = Callable[..., Any]
 

@@ -160,7 +160,7 @@ def correct_arrays(
     gain: Any = 1.0,
     amp: str = "D",
     err: Array | None = None,
-    device: str | int = "auto",
+    device: str | int | Backend | None = "auto",
     nan: str = "raise",
     origin: tuple[int, int] | None = None,
     **overrides: Any,
@@ -182,8 +182,9 @@ def correct_arrays(
         Amplifier that read the images out (header CCDAMP).
     err : array of the shape of `sci`, optional
         Errors in counts; a tenth of the correction is added in quadrature.
-    device : str or int
-        ``auto``, ``cpu``, ``numpy``, ``numba``, ``cuda``, ``cuda:N`` or ``N``; see `gpucti.get_backend`.
+    device : str, int, Backend or None
+        ``auto``, ``cpu``, ``numpy``, ``numba``, ``cuda``, ``cuda:N`` or ``N``, or what `gpucti.get_backend` returned;
+        None: see there.
     nan : {"raise", "keep"}
         What to do about NaN and infinity in `sci`: refuse, naming the first index; or correct around them, as if they
         were zero, and put them back.
@@ -237,7 +238,7 @@ def add_cti_arrays(
     mjd: Any = None,
     gain: Any = 1.0,
     amp: str = "D",
-    device: str | int = "auto",
+    device: str | int | Backend | None = "auto",
     nan: str = "raise",
     origin: tuple[int, int] | None = None,
     **overrides: Any,

@@ -262,6 +262,12 @@ def test_date_outside_the_table_is_an_error(image: np.ndarray, mjd: float) -> No
         gpucti.correct_arrays(np.stack([image, image]), mjd=[MJD, mjd], device="numpy")
 
 
+def test_a_backend_in_hand(image: np.ndarray) -> None:
+    """Oracle: the same backend by name."""
+    by_name = gpucti.correct_arrays(image, mjd=MJD, device="numpy")
+    np.testing.assert_array_equal(gpucti.correct_arrays(image, mjd=MJD, device=get_backend("numpy")), by_name)
+
+
 def test_table_by_path(image: np.ndarray, table: Pctetab, tmp_path: Path) -> None:
     """Oracle: the packaged table."""
     path = table.write(tmp_path / "t.fits")
