@@ -86,12 +86,11 @@ def correct_stack(
             del electrons
             change *= ERROR_SHARE
             old = backend.asarray(to_readout(err[part], amp)) * per_count
-            sigma[part] = _give(
-                backend, from_readout(backend.xp.sqrt(old * old + change * change) / per_count, amp), xp
-            )
+            sigma_part = backend.xp.sqrt(old * old + change * change) / per_count
+            sigma[part] = _give(backend, from_readout(sigma_part, amp), sigma)
         result /= per_count  # electrons -> counts
-        corrected[part] = _give(backend, from_readout(result, amp), xp)
-        repaired[part] = _give(backend, (restored.repairs > 0).sum(axis=1), xp)
+        corrected[part] = _give(backend, from_readout(result, amp), sci)
+        repaired[part] = _give(backend, (restored.repairs > 0).sum(axis=1), repaired)
     return Corrected(corrected, sigma, repaired)
 
 
@@ -114,7 +113,7 @@ def add_cti_stack(
         electrons = backend.asarray(to_readout(sci[part], amp)) * per_count  # counts -> electrons
         result = backend.add_cti(electrons, traps=traps, **setup)
         result /= per_count  # electrons -> counts
-        trailed[part] = _give(backend, from_readout(result, amp), xp)
+        trailed[part] = _give(backend, from_readout(result, amp), sci)
     return trailed
 
 
@@ -144,9 +143,10 @@ def _batches(
             yield whole, traps, setup
 
 
-def _give(backend: Backend, array: Array, xp: Any) -> Array:
-    """Hand a result back in the caller's kind of array."""
-    return array if xp is backend.xp else backend.asnumpy(array)
+def _give(backend: Backend, array: Array, like: Array) -> Array:
+    """Hand a result back as `like` is: rounded to its dtype before it leaves the device, if it leaves it."""
+    array = array.astype(like.dtype, copy=False)
+    return array if arrays.namespace(like) is backend.xp else backend.asnumpy(array)
 
 
 # ---- what users call ------------------------------------------------------------------------------------
