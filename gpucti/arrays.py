@@ -15,7 +15,7 @@ from gpucti.backends import get_backend
 from gpucti.backends.base import Array, Backend
 from gpucti.errors import InputError, ReferenceFileError
 from gpucti.pctetab import Pctetab
-from gpucti.readout import FULL_COLS, FULL_ROWS, to_readout
+from gpucti.readout import FULL_COLS, FULL_ROWS, steps_from_corner, to_readout
 
 #: Rows of an untrimmed frame: image and virtual overscan; more cannot have been read out.
 MAX_ROWS = 1044
@@ -40,10 +40,6 @@ class Checked:
         """Return a corrected stack in the user's shape, pixels that are no numbers put back."""
         if self.bad is not None:
             stack[self.bad] = self.original[self.bad]
-        return stack.reshape(self.shape)
-
-    def finish_err(self, stack: Array) -> Array:
-        """Return an error stack in the user's shape."""
         return stack.reshape(self.shape)
 
 
@@ -138,10 +134,7 @@ def per_image(name: str, value: Any, n: int) -> npt.NDArray[np.float64]:
 def column_scale(table: Pctetab, amp: str, cols: int, origin: tuple[int, int] | None) -> npt.NDArray[np.float64]:
     """Return the trap scale of the image's columns in readout orientation, ``(cols,)`` float64."""
     turned = to_readout(table.col_scale[amp][np.newaxis], amp)[0]
-    if origin is None:
-        start = 0  # the readout corner
-    else:
-        start = len(turned) - cols - origin[1] if amp in ("C", "D") else origin[1]
+    start = 0 if origin is None else steps_from_corner(amp, origin[1], cols, len(turned))
     return np.array(turned[start : start + cols], dtype=np.float64)
 
 

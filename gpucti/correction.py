@@ -228,7 +228,7 @@ def correct_arrays(
         backend=checked.backend, err=checked.err, origin=checked.origin,
     )  # fmt: skip
     clean = checked.finish(result.sci)
-    return clean if err is None else (clean, checked.finish_err(result.err))
+    return clean if result.err is None else (clean, result.err.reshape(checked.shape))
 
 
 def add_cti_arrays(

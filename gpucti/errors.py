@@ -13,12 +13,14 @@ class InputError(GpuctiError, ValueError):
     """An array, an option or a science file is not what the correction needs."""
 
 
-class MissingFileError(InputError, FileNotFoundError):
-    """A named input file does not exist."""
-
+class _MessageAlone(Exception):
     def __str__(self) -> str:
         """Return the message alone (OSError would print a tuple)."""
         return str(self.args[0]) if self.args else ""
+
+
+class MissingFileError(_MessageAlone, InputError, FileNotFoundError):
+    """A named input file does not exist."""
 
 
 class ReferenceFileError(GpuctiError, ValueError):
@@ -29,9 +31,5 @@ class BackendUnavailable(GpuctiError, RuntimeError):
     """A backend was asked for by name and cannot run here; the message says why."""
 
 
-class OutputExistsError(GpuctiError, FileExistsError):
+class OutputExistsError(_MessageAlone, GpuctiError, FileExistsError):
     """An output file exists and overwriting was not asked for."""
-
-    def __str__(self) -> str:
-        """Return the message alone (OSError would print a tuple)."""
-        return str(self.args[0]) if self.args else ""

@@ -27,6 +27,7 @@ from gpucti.fitsfile import (
     stored_bytes,
     text_keyword,
 )
+from gpucti.fitstables import ascii_text
 from gpucti.readout import AMPS, FULL_COLS, FULL_ROWS
 
 #: Extensions of one imset, in the order in which they are written.
@@ -287,7 +288,7 @@ class Exposure(StisKeywords):
         path = Path(path)
         primary = self.primary.copy()
         primary["NEXTEND"] = len(IMSET) * self.n_imsets
-        primary["FILENAME"] = path.name.removesuffix(".gz").encode("ascii", "replace").decode()
+        primary["FILENAME"] = ascii_text(path.name.removesuffix(".gz"))
         hdus = fits.HDUList([fits.PrimaryHDU(header=primary)])
         for number, imset in enumerate(self.imsets, start=1):
             arrays = (imset.sci, imset.err, imset.dq)

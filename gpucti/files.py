@@ -26,7 +26,7 @@ from gpucti.backends.base import Backend
 from gpucti.correction import add_cti_stack, correct_stack
 from gpucti.errors import InputError
 from gpucti.exposure import Exposure, ImageSet
-from gpucti.jobs import Files, Job, batches, plan_jobs
+from gpucti.jobs import IO_THREADS, Files, Job, batches, plan_jobs
 from gpucti.pctetab import Pctetab
 from gpucti.provenance import Provenance
 
@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 Stack = npt.NDArray[Any]
 #: Images treated at a time at most: about 1 GiB of host memory for full frames.
 MAX_BATCH = 32
-#: Threads that read and write files, which is mostly (de)compression, checksums and copies.
-IO_THREADS = min(8, os.cpu_count() or 1)
 
 
 class FileDone(NamedTuple):

@@ -20,6 +20,11 @@ _KIND = "PCTETAB"
 DAMAGE = (Warning, OSError, TypeError, AttributeError, KeyError, OverflowError, fits.VerifyError)
 
 
+def ascii_text(text: str) -> str:
+    """Return a text as a FITS header can hold it."""
+    return text.encode("ascii", "replace").decode()
+
+
 def read_bytes(path: Path) -> bytes:
     """Return the bytes of a file, unpacked if it is gzip-compressed."""
     try:

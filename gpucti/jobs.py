@@ -19,6 +19,8 @@ from gpucti.references import resolve_reference
 
 log = logging.getLogger(__name__)
 
+#: Threads that read and write files, which is mostly (de)compression, checksums and copies.
+IO_THREADS = min(8, os.cpu_count() or 1)
 #: What callers may give as `files`: one name or several; a str may hold a glob pattern.
 Files = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -131,7 +133,7 @@ def plan_jobs(
 
 def _read_headers(paths: list[Path]) -> Iterator[ExposureHeaders]:
     """Yield the headers of the files in order; threads read ahead, most of it is decompression."""
-    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1), thread_name_prefix="gpucti-headers")
+    pool = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="gpucti-headers")
     try:
         yield from pool.map(ExposureHeaders.read, paths)
     finally:

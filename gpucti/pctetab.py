@@ -26,6 +26,7 @@ from gpucti.atomic import atomic_output
 from gpucti.errors import InputError, OutputExistsError, ReferenceFileError
 from gpucti.fitstables import (
     DAMAGE,
+    ascii_text,
     check_complete,
     column,
     extension,
@@ -222,11 +223,11 @@ class Pctetab:
 
     def _header(self, filename: str) -> fits.Header:
         header = fits.Header()
-        header["FILENAME"] = filename.encode("ascii", "replace").decode()
+        header["FILENAME"] = ascii_text(filename)
         header["FILETYPE"] = "PIXCTE"
         header["TELESCOP"], header["INSTRUME"], header["DETECTOR"] = "HST", "STIS", "CCD"
         for key, text in self.notes.items():
-            header[key] = text.encode("ascii", "replace").decode()
+            header[key] = ascii_text(text)
         header["NCHGLEAK"] = (len(self.epochs), "number of CHG_LEAK extensions")
         for name, (key, comment) in _OPTION_KEYWORDS.items():
             header[key] = (getattr(self.defaults, name), comment)
@@ -360,9 +361,9 @@ class Pctetab:
 
 def check_version(version: str, where: str) -> None:
     """Raise `ReferenceFileError` unless PCTE_VER is 0.1 to 1.x; text after ``_`` is ignored."""
-    number = version.split("_")[0].strip()
+    figure = version.split("_")[0].strip()
     try:
-        major, minor = (int(part) for part in number.split("."))
+        major, minor = (int(part) for part in figure.split("."))
     except ValueError:
         raise ReferenceFileError(f"{where}: PCTE_VER is {version!r}; expected MAJOR.MINOR, 0.1 to 1.x") from None
     if not OLDEST_VERSION <= (major, minor) <= NEWEST_VERSION:

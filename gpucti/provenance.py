@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gpucti._version import __version__
 from gpucti.exposure import Exposure
+from gpucti.fitstables import ascii_text
 from gpucti.options import CorrectionOptions
 from gpucti.pctetab import Pctetab
 
@@ -49,7 +50,7 @@ class Provenance:
             Repaired columns per imset.
         """
         header, options = exposure.primary, self.options
-        header["PCTETAB"] = _ascii(self.pctetab_keyword)
+        header["PCTETAB"] = ascii_text(self.pctetab_keyword)
         header["PCTECORR"] = ("COMPLETE", "CTI trails removed from the pixels")
         header["PCTEFRAC"] = (self.pctetab.time_scale(exposure.start_mjd), "trap density relative to reference date")
         header["PCTERNCL"] = (options.read_noise, "[electron] largest noise set aside")
@@ -69,7 +70,7 @@ class Provenance:
     def stamp_trailed(self, exposure: Exposure) -> None:
         """Write the cards of a file to which trails were added; see `stamp_corrected`."""
         header, options = exposure.primary, self.options
-        header["PCTETAB"] = _ascii(self.pctetab_keyword)
+        header["PCTETAB"] = ascii_text(self.pctetab_keyword)
         header["PCTEFRAC"] = (self.pctetab.time_scale(exposure.start_mjd), "trap density relative to reference date")
         header["PCTERNCL"] = (options.read_noise, "[electron] largest noise set aside")
         header["PCTESMIT"] = (options.sim_nit, "simulated readouts per column")
@@ -88,12 +89,8 @@ class Provenance:
         header["PCTESHAI"] = exposure.sha256
         header.add_history(f"{what} by gpucti {__version__}, backend {self.backend}.")
         header.add_history(
-            f"PCTESHAI, PCTESHAT: sha256 of the input {_ascii(exposure.path.name)} and of the PCTETAB figures."
+            f"PCTESHAI, PCTESHAT: sha256 of the input {ascii_text(exposure.path.name)} and of the PCTETAB figures."
         )
         if extrapolated:
             last = f"{self.pctetab.last_scale_mjd:g}"
-            header.add_history(f"PCTEFRAC extrapolates CTE_SCALE of {_ascii(self.pctetab.name)} past MJD {last}.")
-
-
-def _ascii(name: str) -> str:
-    return name.encode("ascii", "replace").decode()
+            header.add_history(f"PCTEFRAC extrapolates CTE_SCALE of {ascii_text(self.pctetab.name)} past MJD {last}.")

@@ -46,6 +46,9 @@ def first_row(amp: str, rows: int, origin: tuple[int, int] | None) -> int:
         Where pixel [0, 0] of the image in file orientation lies on the full frame; None: the image starts at the
         readout corner.
     """
-    if origin is None:
-        return 0
-    return FULL_ROWS - rows - origin[0] if amp in _REVERSED else origin[0]
+    return 0 if origin is None else steps_from_corner(amp, origin[0], rows, FULL_ROWS)
+
+
+def steps_from_corner(amp: str, start: int, size: int, full: int) -> int:
+    """Return how far index 0 of a turned axis lies from the readout corner, given where the axis starts in the file."""
+    return full - size - start if amp in _REVERSED else start

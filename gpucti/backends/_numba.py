@@ -24,7 +24,6 @@ from gpucti.errors import BackendUnavailable
 from gpucti.options import CorrectionOptions
 from gpucti.traps import TrapTable
 
-_NOISE_COLUMNS = 64
 _NOISE_ROWS = 128
 
 
@@ -57,7 +56,8 @@ class NumbaBackend(HostArrays):
             return stack.copy(), np.zeros_like(stack)
         signal, noise = np.empty_like(stack), np.empty_like(stack)
         _, rows, cols = stack.shape
-        strips = [(c, min(c + _NOISE_COLUMNS, cols)) for c in range(0, cols, _NOISE_COLUMNS)]
+        wide = self._kernels.NOISE_COLUMNS
+        strips = [(c, min(c + wide, cols)) for c in range(0, cols, wide)]
         bands = [(r, min(r + _NOISE_ROWS, rows)) for r in range(0, rows, _NOISE_ROWS)]
         raw = np.empty((rows, cols))
         squares = np.empty((len(strips), MAX_NOISE_STEPS - MIN_NOISE_STEPS + 1))
@@ -92,17 +92,10 @@ class NumbaBackend(HostArrays):
         n, _, cols = check_stack(signal, np)
         cte_frac, col_scale = check_scales(cte_frac, col_scale, n, cols)
         check_traps(traps, options)
-        restored = np.empty_like(signal)
-        repairs = np.zeros((n, cols), dtype=np.int32)
         scale = np.empty_like(signal if keep_scale else signal[:0])
-
-        def correct(block: int) -> None:
-            self._kernels.remove_cti_block(
-                block, signal, cte_frac, col_scale, first_row, options.sim_nit, traps.shft_nit,
-                options.oversub_thresh, *_tables(traps), restored, repairs, scale,
-            )  # fmt: skip
-
-        self._spread(correct, range(n * -(-cols // self._kernels.BLOCK)))
+        restored, repairs = self._read_out(
+            signal, cte_frac, col_scale, first_row, options.sim_nit, traps, False, options.oversub_thresh, scale
+        )
         return Restored(restored, repairs, scale if keep_scale else None)
 
     def add_cti(
@@ -117,15 +110,34 @@ class NumbaBackend(HostArrays):
         """See `Backend.add_cti`."""
         n, _, cols = check_stack(signal, np)
         cte_frac, col_scale = check_scales(cte_frac, col_scale, n, cols)
-        trailed = np.empty_like(signal)
-
-        def trail(block: int) -> None:
-            self._kernels.add_cti_block(
-                block, signal, cte_frac, col_scale, first_row, traps.shft_nit, *_tables(traps), trailed
-            )
-
-        self._spread(trail, range(n * -(-cols // self._kernels.BLOCK)))
+        trailed, _ = self._read_out(signal, cte_frac, col_scale, first_row, 1, traps, True, 0.0, signal[:0])
         return trailed
+
+    def _read_out(
+        self,
+        signal: Array,
+        cte_frac: npt.NDArray[np.float64],
+        col_scale: npt.NDArray[np.float64],
+        first_row: int,
+        sim_nit: int,
+        traps: TrapTable,
+        only_read: bool,
+        threshold: float,
+        scale: Array,
+    ) -> tuple[Array, Array]:
+        """Return the stack corrected, or read out once, and the repairs of its columns; fill `scale` if not empty."""
+        n, _, cols = signal.shape
+        result = np.empty_like(signal)
+        repairs = np.zeros((n, cols), dtype=np.int32)
+
+        def treat(block: int) -> None:
+            self._kernels.read_out_block(
+                block, signal, cte_frac, col_scale, first_row, sim_nit, traps.shft_nit, only_read, threshold,
+                *_tables(traps), result, repairs, scale,
+            )  # fmt: skip
+
+        self._spread(treat, range(n * -(-cols // self._kernels.BLOCK)))
+        return result, repairs
 
     def _spread(self, work: Callable[[Any], None], items: Iterable[Any]) -> None:
         """Do `work` on every item; the kernels let go of the GIL, so threads share the machine."""

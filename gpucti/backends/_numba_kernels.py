@@ -35,7 +35,8 @@ AGE_BITS = np.uintp(AGES - 1)
 #: Columns a thread takes at a time: one cache line of float64.
 BLOCK = 8
 
-_NOISE_LANES = 64
+#: Columns of the noise split that go side by side, at most.
+NOISE_COLUMNS = 64
 
 JIT: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 
@@ -172,11 +173,14 @@ def _column_scale(cte_frac, col_scale, first_row, scale):
 
 
 @njit(**JIT)
-def remove_cti_block(
-    block, signal, cte_frac, col_scale, first_row, sim_nit, shft_nit, threshold,
-    levels, inverse_step, level_of, held, restored, repairs, final_scale,
+def read_out_block(
+    block, signal, cte_frac, col_scale, first_row, sim_nit, shft_nit, only_read, threshold,
+    levels, inverse_step, level_of, held, result, repairs, final_scale,
 ):  # fmt: skip
-    """Correct the columns ``BLOCK * block ...`` of a stack, counted through all images, and repair them."""
+    """Treat the columns ``BLOCK * block ...`` of a stack, counted through all images.
+
+    They are corrected and repaired, or, with `only_read`, read out once.
+    """
     n, rows, cols = signal.shape
     passes = sim_nit * shft_nit
     fraction, density = np.empty(passes * SLOTS), np.empty(passes * SLOTS)
@@ -198,10 +202,10 @@ def remove_cti_block(
         lowered = 0
         for _ in range(MAX_ROUNDS):
             _sweep(
-                observed[c], current[c], scale, sim_nit, shft_nit, False,
+                observed[c], current[c], scale, sim_nit, shft_nit, only_read,
                 fraction, density, top, first, count, trapped, below, levels, inverse_step, level_of, held,
             )  # fmt: skip
-            if not _lower_scale(current[c], observed[c], scale, threshold):
+            if only_read or not _lower_scale(current[c], observed[c], scale, threshold):
                 break
             lowered += 1
         repairs[image, left + c] = lowered
@@ -209,37 +213,7 @@ def remove_cti_block(
             final_scale[image, :, left + c] = scale
     for i in range(rows):
         for c in range(width):
-            restored[image, i, left + c] = current[c, i]
-
-
-@njit(**JIT)
-def add_cti_block(
-    block, signal, cte_frac, col_scale, first_row, shft_nit, levels, inverse_step, level_of, held, trailed
-):
-    """Read out the columns ``BLOCK * block ...`` of a stack, counted through all images."""
-    n, rows, cols = signal.shape
-    passes = shft_nit
-    fraction, density = np.empty(passes * SLOTS), np.empty(passes * SLOTS)
-    top, first = np.empty(passes * SLOTS, np.uintp), np.empty(passes * SLOTS, np.uintp)
-    count, trapped, below = np.empty(passes, np.uintp), np.empty(passes), np.empty(SLOTS)
-    columns = np.empty((BLOCK, rows))
-    scale = np.empty(rows)
-    per_image = (cols + BLOCK - 1) // BLOCK
-    image = block // per_image
-    left = (block % per_image) * BLOCK
-    width = min(BLOCK, cols - left)
-    for i in range(rows):
-        for c in range(width):
-            columns[c, i] = signal[image, i, left + c]
-    for c in range(width):
-        _column_scale(cte_frac[image], col_scale[left + c], first_row, scale)
-        _sweep(
-            columns[c], columns[c], scale, 1, shft_nit, True,
-            fraction, density, top, first, count, trapped, below, levels, inverse_step, level_of, held,
-        )  # fmt: skip
-    for i in range(rows):
-        for c in range(width):
-            trailed[image, i, left + c] = columns[c, i]
+            result[image, i, left + c] = current[c, i]
 
 
 @njit(**JIT)
@@ -251,10 +225,10 @@ def split_noise_block(left, right, image, steps, read_noise, noise, squares):
     rows = image.shape[0]
     limit = NOISE_STEP * read_noise
     width = right - left
-    previous = np.empty((MAX_NOISE_STEPS, _NOISE_LANES))  # signal of the row before, at each step
-    observed = np.empty(_NOISE_LANES)
-    signal = np.empty(_NOISE_LANES)
-    removed = np.empty(_NOISE_LANES)
+    previous = np.empty((MAX_NOISE_STEPS, NOISE_COLUMNS))  # signal of the row before, at each step
+    observed = np.empty(NOISE_COLUMNS)
+    signal = np.empty(NOISE_COLUMNS)
+    removed = np.empty(NOISE_COLUMNS)
     squares[:] = 0.0
     for c in range(width):
         noise[0, left + c] = 0.0

@@ -261,7 +261,7 @@ def _sweep(start: Floats, observed: Floats | None, density: Floats, sim_nit: int
     border = np.zeros((passes - 1, m))
     density = np.concatenate([border, density, border])  # rows outside the column come before and after it
     fall = np.ones_like(density)
-    np.divide(density[passes:-1], density[passes - 1 : -2], out=fall[passes:-1], where=density[passes - 1 : -2] > 0)
+    np.divide(density[passes:], density[passes - 1 : -1], out=fall[passes:], where=density[passes - 1 : -1] > 0)
     fall[:passes], fall[passes - 1 + rows :] = 1.0, 1.0
     np.minimum(fall, 1.0, out=fall)
     falls = np.any(fall < 1.0, axis=1)
