@@ -9,34 +9,58 @@ from gpucti._version import __version__
 
 if TYPE_CHECKING:
     from gpucti.backends import get_backend
+    from gpucti.compat import custom_superdark_info, stis_cti, viable_ccd_file
     from gpucti.correction import add_cti_arrays, correct_arrays
     from gpucti.errors import (
         BackendUnavailable,
+        EngineError,
+        FolderInUseError,
         GpuctiError,
         InputError,
+        MissingDarksError,
         MissingFileError,
         OutputExistsError,
+        PlanError,
         ReferenceFileError,
     )
     from gpucti.files import add_cti_files, correct_files
-    from gpucti.options import CorrectionOptions
+    from gpucti.options import CorrectionOptions, RunOptions
     from gpucti.pctetab import Pctetab
+    from gpucti.pipeline import Report, correct, run
+    from gpucti.planning import plan
+    from gpucti.superdarks import make_basedark, make_weekdark
+    from gpucti.synthetic import simulate_visit
 
 __all__ = [
     "BackendUnavailable",
     "CorrectionOptions",
+    "EngineError",
+    "FolderInUseError",
     "GpuctiError",
     "InputError",
+    "MissingDarksError",
     "MissingFileError",
     "OutputExistsError",
     "Pctetab",
+    "PlanError",
     "ReferenceFileError",
+    "Report",
+    "RunOptions",
     "__version__",
     "add_cti_arrays",
     "add_cti_files",
+    "correct",
     "correct_arrays",
     "correct_files",
+    "custom_superdark_info",
     "get_backend",
+    "make_basedark",
+    "make_weekdark",
+    "plan",
+    "run",
+    "simulate_visit",
+    "stis_cti",
+    "viable_ccd_file",
 ]
 
 _HOME = {
@@ -46,7 +70,18 @@ _HOME = {
     "add_cti_files": "files",
     "correct_files": "files",
     "CorrectionOptions": "options",
+    "RunOptions": "options",
     "Pctetab": "pctetab",
+    "Report": "pipeline",
+    "correct": "pipeline",
+    "run": "pipeline",
+    "plan": "planning",
+    "make_basedark": "superdarks",
+    "make_weekdark": "superdarks",
+    "simulate_visit": "synthetic",
+    "custom_superdark_info": "compat",
+    "stis_cti": "compat",
+    "viable_ccd_file": "compat",
 }
 
 

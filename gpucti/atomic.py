@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import os
+import platform
+import re
 import secrets
+import shutil
+import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
 from gpucti.errors import OutputExistsError
+
+log = logging.getLogger(__name__)
+
+#: Temporary files are named after the machine (a checksum of its name) and the process that write them.
+_TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.tmp")
+#: Seconds after which a temporary file of another machine, or of a living process, is taken for left behind.
+_LEFT_BEHIND = 86400.0
 
 
 @contextmanager
@@ -26,7 +39,7 @@ def atomic_output(path: Path, *, overwrite: bool = False) -> Iterator[IO[bytes]]
         If `path` exists and `overwrite` is not set.
     """
     refuse_existing(path, overwrite=overwrite)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(temporary_name(path.name))
     try:
         with temporary.open("wb") as stream:
             if path.suffix == ".gz":
@@ -36,9 +49,63 @@ def atomic_output(path: Path, *, overwrite: bool = False) -> Iterator[IO[bytes]]
                 yield stream
         refuse_existing(path, overwrite=overwrite)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error  # a full disk does not say where
         raise
+
+
+def temporary_name(name: str) -> str:
+    """Return a hidden name for what will become `name`; `clear_leftovers` knows it if this process dies."""
+    return f".{name}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+
+
+def clear_leftovers(folder: Path) -> list[Path]:
+    """Remove what killed runs left half-written in `folder`, and return it; what living ones write stays.
+
+    A folder that cannot be read or written to is left as it is.
+    """
+    cleared = []
+    for path in sorted(folder.glob(".*.tmp")) if folder.is_dir() else []:
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is None or _is_being_written(path, *match.groups()):
+            continue
+        try:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        except OSError as error:
+            log.info("%s: left by a stopped run, cannot be removed (%s)", path, error.strerror)
+        else:
+            cleared.append(path)
+    return cleared
+
+
+def _machine() -> str:
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
+def _is_being_written(path: Path, machine: str, process: str) -> bool:
+    """Tell whether the process that made a temporary file may still be at it."""
+    try:
+        age = time.time() - path.stat().st_mtime
+    except OSError:
+        return True  # gone: it was
+    return age < _LEFT_BEHIND and (machine != _machine() or _is_alive(int(process)))
+
+
+def _is_alive(process: int) -> bool:
+    if os.name == "nt":
+        return True  # there, signal 0 is not a question
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:

@@ -33,3 +33,19 @@ class BackendUnavailable(GpuctiError, RuntimeError):
 
 class OutputExistsError(_MessageAlone, GpuctiError, FileExistsError):
     """An output file exists and overwriting was not asked for."""
+
+
+class EngineError(GpuctiError, RuntimeError):
+    """A calibration engine cannot run here, or failed; the message names the exposure and the step."""
+
+
+class MissingDarksError(_MessageAlone, InputError, FileNotFoundError):
+    """Component darks that the anneal list names are not in the folder of darks."""
+
+
+class FolderInUseError(GpuctiError, RuntimeError):
+    """Another run works in the folder."""
+
+
+class PlanError(InputError):
+    """A run cannot begin: the message lists everything that stands in its way."""

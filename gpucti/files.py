@@ -13,26 +13,21 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, cast
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, NamedTuple
 
 from gpucti.arrays import require_nan_choice
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
-from gpucti.correction import add_cti_stack, correct_stack
 from gpucti.errors import InputError
-from gpucti.exposure import Exposure, ImageSet
+from gpucti.exposure import Exposure
 from gpucti.jobs import IO_THREADS, Files, Job, batches, plan_jobs
 from gpucti.pctetab import Pctetab
 from gpucti.provenance import Provenance
+from gpucti.treatment import Treated, correct_exposures, require_finite, trail_exposures
 
 log = logging.getLogger(__name__)
 
-Stack = npt.NDArray[Any]
 #: Images treated at a time at most: about 1 GiB of host memory for full frames.
 MAX_BATCH = 32
 
@@ -129,7 +124,7 @@ def correct_files(
     jobs = plan_jobs(
         files, outdir, "cte", pctetab=pctetab, overwrite=overwrite, check=lambda headers: headers.require_uncorrected()
     )
-    return _run(jobs, _correct_batch, device, overrides, nan, overwrite, progress)
+    return _run(jobs, correct_exposures, device, overrides, nan, overwrite, progress)
 
 
 def add_cti_files(
@@ -155,24 +150,10 @@ def add_cti_files(
     """
     require_nan_choice(nan)
     jobs = plan_jobs(files, outdir, "cti", pctetab=pctetab, overwrite=overwrite, check=lambda headers: None)
-    return _run(jobs, _trail_batch, device, {"shft_nit": shft_nit}, nan, overwrite, progress)
+    return _run(jobs, trail_exposures, device, {"shft_nit": shft_nit}, nan, overwrite, progress)
 
 
-class _Product(NamedTuple):
-    """One treated file, before it is written."""
-
-    exposure: Exposure
-    repairs: tuple[int, ...]
-
-
-class _Missing(NamedTuple):
-    """Pixels without a finite value: their indices in the stack, and the values they had."""
-
-    where: tuple[npt.NDArray[np.intp], ...]
-    values: Stack
-
-
-_Treatment = Callable[[list[Exposure], Sequence[Job], list[Provenance], Backend], list[_Product]]
+_Treatment = Callable[[Sequence[Exposure], Sequence[Provenance], Backend], list[Treated]]
 
 
 def _run(
@@ -206,7 +187,7 @@ def _run(
             provenances = [
                 Provenance(j.pctetab, j.pctetab_keyword, options[id(j.pctetab)], backend.name) for j in batch
             ]
-            products = treat(exposures, batch, provenances, backend)
+            products = treat(exposures, provenances, backend)
             per_image = (time.perf_counter() - begin) / sum(exposure.n_imsets for exposure in exposures)
             writing = [
                 pool.submit(_write, job, product, overwrite) for job, product in zip(batch, products, strict=True)
@@ -221,74 +202,11 @@ def _run(
     return [job.output for job in jobs]
 
 
-def _write(job: Job, product: _Product, overwrite: bool) -> float:
+def _write(job: Job, product: Treated, overwrite: bool) -> float:
     """Write one product; return the seconds it took."""
     begin = time.perf_counter()
     product.exposure.write(job.output, overwrite=overwrite)
     return time.perf_counter() - begin
-
-
-def _correct_batch(
-    exposures: list[Exposure], jobs: Sequence[Job], provenances: list[Provenance], backend: Backend
-) -> list[_Product]:
-    """Return the exposures without trails."""
-    sci, missing = _science_stack(exposures)
-    err = np.concatenate([imset.err[np.newaxis] for exposure in exposures for imset in exposure.imsets])
-    arguments = _common_arguments(exposures, jobs, backend)
-    done = correct_stack(sci, err=err, options=provenances[0].options, **arguments)
-    done.sci[missing.where] = missing.values
-    new_err = cast(Stack, done.err)  # given, hence returned
-
-    products, first = [], 0
-    for exposure, provenance in zip(exposures, provenances, strict=True):
-        imsets = [
-            replace(old, sci=_like(old.sci, done.sci[i]), err=_like(old.err, new_err[i]))
-            for i, old in enumerate(exposure.imsets, start=first)
-        ]
-        repairs = tuple(int(count) for count in done.repairs[first : first + exposure.n_imsets])
-        corrected = exposure.with_imsets(imsets)
-        provenance.stamp_corrected(corrected, repairs)
-        products.append(_Product(corrected, repairs))
-        first += exposure.n_imsets
-    return products
-
-
-def _trail_batch(
-    exposures: list[Exposure], jobs: Sequence[Job], provenances: list[Provenance], backend: Backend
-) -> list[_Product]:
-    """Return the exposures with trails."""
-    sci, missing = _science_stack(exposures)
-    arguments = _common_arguments(exposures, jobs, backend)
-    trailed_sci = add_cti_stack(sci, shft_nit=provenances[0].options.shft_nit, **arguments)
-    trailed_sci[missing.where] = missing.values
-
-    products, first = [], 0
-    for exposure, provenance in zip(exposures, provenances, strict=True):
-        imsets = [
-            replace(old, sci=_like(old.sci, trailed_sci[i])) for i, old in enumerate(exposure.imsets, start=first)
-        ]
-        trailed = exposure.with_imsets(imsets)
-        provenance.stamp_trailed(trailed)
-        products.append(_Product(trailed, ()))
-        first += exposure.n_imsets
-    return products
-
-
-def _common_arguments(exposures: list[Exposure], jobs: Sequence[Job], backend: Backend) -> dict[str, Any]:
-    """Return what both directions are told about a stack."""
-    return {
-        "mjd": np.array([exposure.start_mjd for exposure in exposures for _ in exposure.imsets]),
-        "gain": np.array([exposure.gain for exposure in exposures for _ in exposure.imsets]),
-        "amp": exposures[0].amp,
-        "pctetab": jobs[0].pctetab,
-        "backend": backend,
-        "origin": exposures[0].origin,
-    }
-
-
-def _like(old: Stack, new: Stack) -> Stack:
-    """Return `new` in the type of `old`: a stack of single and double precision files is double throughout."""
-    return new.astype(old.dtype, copy=False)
 
 
 def _read(job: Job, nan: str) -> Exposure:
@@ -298,29 +216,8 @@ def _read(job: Job, nan: str) -> Exposure:
     if (now.shape, now.n_imsets, now.amp, now.origin) != (before.shape, before.n_imsets, before.amp, before.origin):
         raise InputError(f"{job.path}: changed while the run was going on; run again")
     if nan == "raise":
-        for number, imset in enumerate(exposure.imsets, start=1):
-            _require_finite(imset, f"{job.path}[SCI,{number}]")
+        require_finite(exposure)
     return exposure
-
-
-def _require_finite(imset: ImageSet, where: str) -> None:
-    """Raise for NaN or infinity in SCI, naming the first such pixel."""
-    bad = ~np.isfinite(imset.sci)
-    if bad.any():
-        row, col = np.argwhere(bad)[0]
-        raise InputError(
-            f"{where}: {np.count_nonzero(bad)} NaN or infinite pixels, the first at row {row}, column {col} (0-based); "
-            "replace them, or use nan='keep' to take them for zero and put them back"
-        )
-
-
-def _science_stack(exposures: list[Exposure]) -> tuple[Stack, _Missing]:
-    """Return all SCI images with zeros for NaN and infinity, and what was there."""
-    sci = np.concatenate([imset.sci[np.newaxis] for exposure in exposures for imset in exposure.imsets])
-    where = np.nonzero(~np.isfinite(sci))
-    missing = _Missing(where, sci[where])
-    sci[where] = 0
-    return sci, missing
 
 
 def _warn_of_extrapolation(jobs: Sequence[Job]) -> None:

@@ -5,7 +5,13 @@ The first group of keywords is stis_cti's, a public format; the second is ours.
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from astropy.io import fits
 
 from gpucti._version import __version__
 from gpucti.exposure import Exposure
@@ -16,6 +22,20 @@ from gpucti.pctetab import Pctetab
 #: Name and version of the algorithm, as stis_cti 1.6.2 writes them.
 ALGORITHM_NAME = "PixelCTE 2012"
 ALGORITHM_VERSION = "3.2"
+#: Counts up whenever gpucti's numbers change, so that older products are made anew.
+REVISION = 1
+#: Keyword with the digest of all that a product was made from; see `recipe`.
+RECIPE = "PCTESHAR"
+
+
+def recipe(**ingredients: Any) -> str:
+    """Return the sha256 (hex) of what a product is made from: digests of inputs, options, names. Order is free."""
+    text = json.dumps(ingredients | {"revision": REVISION}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+#: Where `CorrectionOptions` stand in a header: read_noise, noise_model, oversub_thresh, sim_nit, shft_nit.
+_OPTION_KEYWORDS = ("PCTERNCL", "PCTENSMD", "PCTETRSH", "PCTESMIT", "PCTESHFT")
 
 
 @dataclass(frozen=True)
@@ -38,6 +58,35 @@ class Provenance:
     pctetab_keyword: str
     options: CorrectionOptions
     backend: str
+
+    @property
+    def ingredients(self) -> Mapping[str, Any]:
+        """What the correction adds to a `recipe`."""
+        return {"pctetab": self.pctetab.sha256, "options": repr(self.options), "algorithm": ALGORITHM_VERSION}
+
+    def why_other(self, header: fits.Header, sha256: str) -> str | None:
+        """Return why a corrected file is not what this run would make of an input, or None if it is.
+
+        Parameters
+        ----------
+        header : fits.Header
+            Primary header of the corrected file.
+        sha256 : str
+            Digest of the input that it should have been made of.
+        """
+        if header.get("PCTECORR") != "COMPLETE" or not str(header.get("PCTEPROG", "")).startswith("gpucti "):
+            return "not made by gpucti"
+        if header.get("TEMPCORR") == "COMPLETE":
+            return "scaled to another temperature since"
+        if header.get("PCTESHAI") != sha256:
+            return "made from another file"
+        if header.get("PCTESHAT") != self.pctetab.sha256:
+            return "made with another PCTETAB"
+        options = self.options
+        stored = (options.read_noise, options.noise_model, options.oversub_thresh, options.sim_nit, options.shft_nit)
+        if tuple(header.get(name) for name in _OPTION_KEYWORDS) != stored:
+            return "made with other options"
+        return None
 
     def stamp_corrected(self, exposure: Exposure, repairs: tuple[int, ...]) -> None:
         """Write the cards of a corrected file into the headers of `exposure`.

@@ -33,3 +33,20 @@ def resolve_reference(name: str, folder: Path, environment: Mapping[str, str] | 
             if found.is_file():
                 return found
     return None
+
+
+def run_environment(oref: Path | None, ref_dir: Path) -> dict[str, str]:
+    """Return the variables that header names of a run are resolved with: the process's, and the run's own.
+
+    Parameters
+    ----------
+    oref : Path or None
+        Folder of the reference files, in place of the variable ``oref``.
+    ref_dir : Path
+        Folder of the super-darks, which headers call ``$ctirefs``.
+    """
+    environment = dict(os.environ)  # noqa: TID251 -- only read
+    if oref is not None:
+        environment["oref"] = f"{oref.absolute()}{os.sep}"
+    environment["ctirefs"] = f"{ref_dir.absolute()}{os.sep}"
+    return environment

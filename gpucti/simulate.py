@@ -165,7 +165,7 @@ def dark(
     current[warm] += _power_law(rng, int(warm.sum()), 5.0 * rate, max(20.0, 10.0 * rate), _WARM_SLOPE)
     scene = exposure * current
     if cosmic_rays:
-        _add_cosmic_rays(scene, rng, int(rng.poisson(hits * exposure * rows * cols)))
+        add_cosmic_rays(scene, rng, int(rng.poisson(hits * exposure * rows * cols)))
     return scene
 
 
@@ -270,8 +270,8 @@ def _add_star(scene: Floats, row: float, col: float, electrons: float) -> None:
     scene[r[0] : r[-1] + 1, c[0] : c[-1] + 1] += electrons * np.outer(_gaussian_share(r, row), _gaussian_share(c, col))
 
 
-def _add_cosmic_rays(scene: Floats, rng: Rng, n: int) -> None:
-    """Add straight tracks from all directions; most are a few pixels long."""
+def add_cosmic_rays(scene: Floats, rng: Rng, n: int) -> None:
+    """Add `n` cosmic rays to a scene in place: straight tracks from all directions, most a few pixels long."""
     rows, cols = scene.shape
     row, col = rng.uniform(-0.5, rows - 0.5, n), rng.uniform(-0.5, cols - 0.5, n)
     angle = rng.uniform(0.0, 2.0 * np.pi, n)

@@ -163,7 +163,8 @@ def test_an_operating_system_error_is_one_line(
     path = stis_file(tmp_path / "x_flt.fits")
     monkeypatch.setattr(Path, "replace", full)
     code, _, err = run(capsys, "cte", "--device", "numpy", path)
-    assert (code, err) == (1, "gpucti: error: [Errno 28] No space left on device\n")
+    where = str(tmp_path / "otest01aq_cte.fits")
+    assert (code, err) == (1, f"gpucti: error: [Errno 28] No space left on device: {where!r}\n")
     assert listing(tmp_path) == ["x_flt.fits"]
 
 

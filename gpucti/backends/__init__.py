@@ -26,7 +26,7 @@ class Available(NamedTuple):
     detail: str
 
 
-def get_backend(name: str | int | None = None) -> Backend:
+def get_backend(name: str | int | None = None, *, threads: int | None = None) -> Backend:
     """Return the backend of that name.
 
     Parameters
@@ -35,6 +35,8 @@ def get_backend(name: str | int | None = None) -> Backend:
         ``auto`` (the first of cuda, numba, numpy that runs), ``cpu`` (numba, else numpy), ``numpy``, ``numba``,
         ``cuda``, ``cuda:N``, or a device number ``N``. None: what the environment variable ``GPUCTI_BACKEND`` says,
         else ``auto``.
+    threads : int, optional
+        Threads that Numba computes on; by default all there are. The other backends have no such choice.
 
     Raises
     ------
@@ -45,9 +47,9 @@ def get_backend(name: str | int | None = None) -> Backend:
     """
     wanted = str((os.environ.get(VARIABLE) or "auto") if name is None else name).strip().lower()
     if wanted in ("auto", "cpu"):
-        return _first_of(PREFERENCE if wanted == "auto" else PREFERENCE[1:])
+        return _first_of(PREFERENCE if wanted == "auto" else PREFERENCE[1:], threads)
     try:
-        return _make(wanted)
+        return _make(wanted, threads)
     except InputError as error:
         if name is None:
             raise InputError(f"environment variable {VARIABLE}: {error}") from None
@@ -67,11 +69,11 @@ def available() -> list[Available]:
     return rows
 
 
-def _first_of(names: tuple[str, ...]) -> Backend:
+def _first_of(names: tuple[str, ...], threads: int | None) -> Backend:
     reasons = []
     for name in names:
         try:
-            backend = _make(name)
+            backend = _make(name, threads)
         except BackendUnavailable as error:
             reasons.append(str(error))
         else:
@@ -82,7 +84,7 @@ def _first_of(names: tuple[str, ...]) -> Backend:
     raise BackendUnavailable("; ".join(reasons))
 
 
-def _make(name: str) -> Backend:
+def _make(name: str, threads: int | None = None) -> Backend:
     if name == "numpy":
         from gpucti.backends._numpy import NumpyBackend
 
@@ -90,7 +92,7 @@ def _make(name: str) -> Backend:
     if name == "numba":
         from gpucti.backends._numba import NumbaBackend
 
-        return NumbaBackend()
+        return NumbaBackend(threads)
     device = "0" if name == "cuda" else name.removeprefix("cuda:")
     if device.isdecimal():
         from gpucti.backends._cuda import CudaBackend

@@ -28,11 +28,11 @@ _NOISE_ROWS = 128
 
 
 class NumbaBackend(HostArrays):
-    """See `Backend`. Uses as many threads as ``numba.get_num_threads()`` says when a call begins."""
+    """See `Backend`. Uses `threads`, by default as many as ``numba.get_num_threads()`` says when a call begins."""
 
     name = "numba"
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int | None = None) -> None:
         try:
             import numba
 
@@ -42,7 +42,7 @@ class NumbaBackend(HostArrays):
         except RuntimeError as error:  # no folder for compiled code can be written to
             raise BackendUnavailable(f"backend 'numba': {error}; set NUMBA_CACHE_DIR to a folder of yours") from error
         self._version = numba.__version__
-        self._get_num_threads = numba.get_num_threads
+        self._get_num_threads = numba.get_num_threads if threads is None else (lambda: threads)
         self._kernels = _numba_kernels
 
     def describe(self) -> str:

@@ -1,0 +1,128 @@
+"""Choose a calibration engine: once, at the edge, by name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpucti.backends.base import Backend
+from gpucti.calibration.base import BiasSubtracted, Calibrated, Engine, Required
+from gpucti.errors import EngineError, InputError
+from gpucti.exposure import Exposure, StisKeywords
+
+if TYPE_CHECKING:
+    from gpucti.calibration.native import NativeEngine
+
+log = logging.getLogger(__name__)
+
+#: Names of engines.
+ENGINES = ("auto", "native", "hstcal")
+
+
+def get_engine(name: str, backend: Backend, environment: Mapping[str, str] | None = None) -> Engine:
+    """Return the engine of that name.
+
+    Parameters
+    ----------
+    name : {'auto', 'native', 'hstcal'}
+        ``native`` is embedded; ``hstcal`` runs CalSTIS's own programs; ``auto`` takes for each exposure the native
+        one where it can make all that the header asks for, else hstcal where that is installed, else the native one,
+        which says what it leaves out.
+    backend : Backend
+        Computes, for the native engine.
+    environment : mapping, optional
+        Where ``oref`` and the like are looked up; by default the process's environment.
+
+    Raises
+    ------
+    EngineError
+        ``hstcal`` is asked for and cannot run here; the message says why.
+    InputError
+        There is no engine of that name.
+    """
+    wanted = name.strip().lower()
+    if wanted not in ENGINES:
+        raise InputError(f"unknown engine {name!r}; expected {', '.join(ENGINES)}")
+    from gpucti.calibration.native import NativeEngine  # here: steps are imported without the engines
+
+    if wanted == "native":
+        return NativeEngine(backend, environment)
+    reason = ""
+    try:
+        hstcal = _hstcal(environment)
+    except EngineError as error:
+        if wanted == "hstcal":
+            raise
+        hstcal, reason = None, str(error)
+    if hstcal is not None and wanted == "hstcal":
+        return hstcal
+    return AutoEngine(NativeEngine(backend, environment), hstcal, reason)
+
+
+def _hstcal(environment: Mapping[str, str] | None) -> Engine:
+    from gpucti.calibration.hstcal import HstcalEngine, available
+
+    runs, detail = available(environment)
+    if not runs:
+        raise EngineError(f"engine 'hstcal' cannot run here: {detail}")
+    return HstcalEngine(environment)
+
+
+class AutoEngine:
+    """Takes the native engine where it can make everything, else hstcal if it is there; see `get_engine`.
+
+    Parameters
+    ----------
+    native : NativeEngine
+        The embedded engine.
+    hstcal : Engine or None
+        CalSTIS's programs; None where they cannot run.
+    reason : str
+        Why they cannot.
+    """
+
+    name = "auto"
+
+    def __init__(self, native: NativeEngine, hstcal: Engine | None, reason: str = "") -> None:
+        self._native = native
+        self._hstcal = hstcal
+        self._reason = reason
+
+    def describe(self) -> str:
+        """Return what would run, with versions."""
+        if self._hstcal is None:
+            return self._native.describe()
+        return f"{self._native.describe()}; for what it cannot do {self._hstcal.describe()}"
+
+    def choose(self, exposure: StisKeywords) -> Engine:
+        """Return the engine for an exposure."""
+        reasons = self._native.supports(exposure)
+        if not reasons:
+            return self._native
+        if self._hstcal is None:
+            log.info("%s: native engine; %s %s", exposure.path.name, " ".join(reasons), self._reason)
+            return self._native
+        log.info("%s: hstcal engine; %s", exposure.path.name, " ".join(reasons))
+        return self._hstcal
+
+    def supports(self, exposure: StisKeywords) -> list[str]:
+        """Return why the engine chosen cannot make what the header asks for; empty if it can."""
+        return self.choose(exposure).supports(exposure)
+
+    def references(self, exposure: StisKeywords) -> list[Required]:
+        """Return every reference file that the engine chosen would open."""
+        return self.choose(exposure).references(exposure)
+
+    def subtract_bias(self, raw: Exposure) -> BiasSubtracted:
+        """Return the exposure after DQICORR, BLEVCORR and BIASCORR, by the native engine, which does all of that."""
+        return self._native.subtract_bias(raw)
+
+    def reject_cosmic_rays(self, exposures: Sequence[Exposure]) -> Exposure:
+        """Return the sum of the exposures without cosmic rays, by the native engine."""
+        return self._native.reject_cosmic_rays(exposures)
+
+    def calibrate(self, exposure: Exposure, outdir: Path, suffixes: Mapping[str, str]) -> Calibrated:
+        """Calibrate with the engine chosen; see `gpucti.calibration.base.Engine`."""
+        return self.choose(exposure).calibrate(exposure, outdir, suffixes)

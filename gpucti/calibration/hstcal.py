@@ -1,0 +1,391 @@
+"""The engine of the originals: CalSTIS's own programs, run through stistools in child processes.
+
+Every run has a temporary folder of its own as working folder, in which nothing of the user's can be changed and no
+name is strange to the programs: the exposure is written there, the wavecal and temperature (EPC) files are copied,
+reference files are linked, or unpacked, under ``refs/``, and ``oref`` and the like point there.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib.metadata
+import importlib.util
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from astropy.io import fits
+
+from gpucti.atomic import atomic_output, refuse_existing
+from gpucti.calibration.base import KINDS, BiasSubtracted, Calibrated, Required
+from gpucti.calibration.switches import read_work, required_references
+from gpucti.errors import EngineError, InputError, MissingFileError, ReferenceFileError
+from gpucti.exposure import Exposure, StisKeywords
+from gpucti.fitsfile import find_file, read_hdus, text_keyword
+from gpucti.fitstables import ascii_text
+from gpucti.references import resolve_reference
+
+log = logging.getLogger(__name__)
+
+PROGRAMS = ("cs0.e", "cs1.e")
+CHILD = Path(__file__).with_name("_hstcal_child.py")
+TRAILER = "trailer.txt"
+#: What reference files are wanted for: those of bias subtraction; all of them.
+BIAS_FILES = ("CCDTAB", "BPIXTAB", "BIASFILE")
+#: The steps of basic2d: these are performed in bias subtraction, the others are not, whatever the header says.
+BIAS_STEPS = dict.fromkeys(("dqicorr", "blevcorr", "biascorr"), "perform") | dict.fromkeys(
+    ("atodcorr", "doppcorr", "lorscorr", "glincorr", "lflgcorr", "darkcorr", "flatcorr", "shadcorr", "photcorr"), "omit"
+)
+#: Lines of a trailer that an error message quotes.
+QUOTED = 12
+_SAFE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def available(environment: Mapping[str, str] | None = None) -> tuple[bool, str]:
+    """Tell whether CalSTIS can run here.
+
+    Parameters
+    ----------
+    environment : mapping, optional
+        Its PATH, if any, in place of the process's.
+
+    Returns
+    -------
+    runs : bool
+        Whether ``cs0.e`` and ``cs1.e`` are on the PATH and stistools can be imported.
+    detail : str
+        Where the programs are, or what is missing and how to get it.
+    """
+    missing = [name for name in PROGRAMS if _program(name, environment) is None]
+    if missing:
+        return False, f"{' and '.join(missing)} not found on the PATH; install CalSTIS (package hstcal of conda-forge)"
+    if importlib.util.find_spec("stistools") is None:
+        return False, "stistools cannot be imported; install it (pip install stistools)"
+    return True, f"CalSTIS in {Path(_program(PROGRAMS[0], environment) or '').parent}"
+
+
+class HstcalEngine:
+    """Calibrates images and spectra with the real CalSTIS; see `gpucti.calibration.base.Engine`.
+
+    Parameters
+    ----------
+    environment : mapping, optional
+        Where ``oref`` and the like (and PATH, if it is there) are looked up; by default the process's environment.
+    """
+
+    name = "hstcal"
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = environment
+
+    def describe(self) -> str:
+        """Return what runs, with its version."""
+        runs, detail = available(self._environment)
+        if not runs:
+            return f"hstcal, cannot run: {detail}"
+        program = _program(PROGRAMS[0], self._environment) or PROGRAMS[0]
+        try:
+            done = subprocess.run([program, "--version"], capture_output=True, text=True, errors="replace", check=False)
+            version = done.stdout.strip().partition("\n")[0]
+        except OSError as error:
+            version = f"does not start: {error.strerror}"
+        return f"hstcal, CalSTIS {version or 'of unknown version'}, stistools {importlib.metadata.version('stistools')}"
+
+    def supports(self, exposure: StisKeywords) -> list[str]:
+        """Return why this engine cannot make what the header asks for: only if CalSTIS is not installed.
+
+        Raises
+        ------
+        InputError
+            The header asks for something unknown; see `gpucti.calibration.switches.read_work`.
+        """
+        read_work(exposure)
+        runs, detail = available(self._environment)
+        return [] if runs else [f"The hstcal engine cannot run here: {detail}."]
+
+    def references(self, exposure: StisKeywords) -> list[Required]:
+        """Return every reference file that calibrating this exposure would open."""
+        return required_references(exposure, self._environment, spectra=True)
+
+    def subtract_bias(self, raw: Exposure) -> BiasSubtracted:
+        """Return the exposure after DQICORR, BLEVCORR and BIASCORR, with errors, as basic2d makes it.
+
+        Raises
+        ------
+        InputError, ReferenceFileError
+            A reference file has a name that cannot be used, or is damaged.
+        EngineError
+            CalSTIS is not installed, or failed; the message quotes the end of its trailer.
+        """
+        with self._workplace(raw) as place:
+            place.link_references(raw.primary, BIAS_FILES)
+            place.copy_temperatures(raw)
+            output = "bias_subtracted.fits"
+            place.run("basic2d", output=output, statflag=True, **BIAS_STEPS)
+            made = place.read(output, "bias-subtracted image")
+            made.primary["FILENAME"] = ascii_text(raw.path.name.removesuffix(".gz"))
+            return BiasSubtracted(replace(made, path=raw.path, sha256=""), place.trailer)
+
+    def calibrate(self, exposure: Exposure, outdir: Path, suffixes: Mapping[str, str]) -> Calibrated:
+        """Do what is left to PERFORM in the header and write the products; see `Engine.calibrate`.
+
+        Raises
+        ------
+        InputError
+            No switch is PERFORM, or `suffixes` lacks a product.
+        ReferenceFileError
+            Reference files are missing (one message names all of them) or damaged.
+        EngineError
+            CalSTIS is not installed, failed, or ended well without making the products; the message quotes the end
+            of its trailer.
+        OutputExistsError
+            A product exists.
+        """
+        work = read_work(exposure)
+        if work.nothing:
+            raise InputError(
+                f"{exposure.path}: nothing to do, no calibration switch is PERFORM; is it calibrated already?"
+            )
+        _require_references(exposure, self.references(exposure))
+        paths = _product_paths(exposure, work.kinds, outdir, suffixes)
+        with self._workplace(exposure) as place:
+            place.link_references(exposure.primary)
+            place.copy_temperatures(exposure)
+            arguments = place.copy_wavecal(exposure) if work.wavecal else {}
+            place.run("calstis", **arguments)
+            missing = [kind for kind in work.kinds if not (place.folder / place.product(kind)).is_file()]
+            if missing:
+                raise place.failure(f"cs0.e ended with success but did not make {', '.join(missing)}")
+            images = {kind: place.read(place.product(kind), kind) for kind in work.kinds if kind not in ("sx1", "x1d")}
+            for kind, path in paths.items():
+                if kind in images:
+                    images[kind].write(path)
+                else:
+                    _write_table(place.folder / place.product(kind), path)
+            log.info("%s: %s", exposure.path.name, ", ".join(path.name for path in paths.values()) or "no products")
+            return Calibrated(paths, (), place.trailer)
+
+    @contextmanager
+    def _workplace(self, exposure: Exposure) -> Iterator[_Workplace]:
+        """Give a folder with the exposure in it, for as long as it is needed."""
+        runs, detail = available(self._environment)
+        if not runs:
+            raise EngineError(f"{exposure.path}: engine 'hstcal' cannot run here: {detail}")
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="gpucti-")
+        except OSError as error:
+            raise _unusable(exposure.path, error) from error
+        with folder:
+            place = _Workplace(Path(folder.name), exposure, self._environment)
+            try:
+                exposure.write(place.folder / place.input)
+            except OSError as error:
+                raise _unusable(exposure.path, error) from error
+            yield place
+
+
+@dataclass
+class _Workplace:
+    """A temporary folder, the exposure that CalSTIS works on in it, and what the folder holds."""
+
+    folder: Path
+    exposure: Exposure
+    environment: Mapping[str, str] | None
+    given: dict[str, str] = field(default_factory=dict)
+    trailer: str = ""
+
+    @property
+    def input(self) -> str:
+        """Name of the exposure in the folder: its own, unless CalSTIS could not read that."""
+        stem = self.exposure.path.name.partition(".")[0]
+        return f"{stem if _SAFE.fullmatch(stem) and len(stem) < 40 else 'exposure'}.fits"
+
+    def product(self, kind: str) -> str:
+        """Return the name that CalSTIS gives a product."""
+        return f"{self.input.removesuffix('.fits').removesuffix('_raw')}_{kind}.fits"
+
+    def link_references(self, header: fits.Header, keywords: tuple[str, ...] | None = None) -> None:
+        """Make the reference files that a header names (all, or those of `keywords`) readable under their names."""
+        for card in header.cards:
+            key, name = card.keyword, card.value
+            wanted = key.endswith(("FILE", "TAB")) if keywords is None else key in keywords
+            if not wanted or not isinstance(name, str) or name.strip().upper() in ("", "N/A"):
+                continue
+            name = name.strip()
+            path = resolve_reference(name, self.exposure.path.parent, self.environment)
+            place = self._place(name, key)
+            if path is not None and place is not None:  # CalSTIS says which is missing, if it matters
+                _bring(path, self.folder / place, link=True)
+
+    def _place(self, name: str, key: str) -> PurePosixPath | None:
+        """Return where CalSTIS, run in the folder, looks for a name; None if it looks elsewhere (a full path)."""
+        variable, tail = "", name
+        if "$" in name:
+            head, _, rest = name.partition("$")
+            variable, tail = (head, rest) if head else (rest.partition("/")[0], rest.partition("/")[2])
+            tail = tail.lstrip("/")
+        place = PurePosixPath(tail)
+        if place.is_absolute():
+            return None
+        if ".." in place.parts or (variable and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable)):
+            raise ReferenceFileError(
+                f"{self.exposure.path}[0]: {key} is {name!r}; expected a name without '..', such as oref$name.fits "
+                "(hstcal engine)"
+            )
+        if not variable:
+            return place
+        self.given[variable] = f"refs/{variable}/"
+        return PurePosixPath("refs", variable) / place
+
+    def copy_temperatures(self, exposure: StisKeywords, folder: Path | None = None) -> None:
+        """Copy the EPC files of the exposures, where there are any; they lie beside the exposure."""
+        for header in exposure.sci_headers:
+            name = header.get("EXPNAME", "")
+            if not isinstance(name, str) or not _SAFE.fullmatch(name[:8]):
+                continue
+            name = f"{name[:8]}j_epc.fits"
+            try:
+                path = find_file((folder or exposure.path.parent) / name)
+            except MissingFileError:
+                continue
+            _bring(path, self.folder / name)
+
+    def copy_wavecal(self, exposure: Exposure) -> dict[str, str]:
+        """Copy the wavecal and what belongs to it; return arguments for calstis if its name cannot be kept."""
+        name = text_keyword(exposure.primary, "WAVECAL", f"{exposure.path}[0]")
+        path = resolve_reference(name, exposure.path.parent, self.environment)
+        if path is None:
+            raise MissingFileError(f"{exposure.path}[0]: WAVECAL is {name!r}; there is no such file beside it")
+        wavecal = Exposure.read(path)
+        self.link_references(wavecal.primary)
+        self.copy_temperatures(wavecal, exposure.path.parent)
+        plain = name.removesuffix(".fits")
+        kept = name.endswith(".fits") and bool(_SAFE.fullmatch(plain)) and name != self.input
+        copy = name if kept else "wavecal_wav.fits"
+        _bring(path, self.folder / copy)
+        return {} if kept else {"wavecal": copy}
+
+    def run(self, task: str, **arguments: Any) -> None:
+        """Run a task of stistools on the exposure; keep its trailer.
+
+        Raises
+        ------
+        EngineError
+            It failed.
+        """
+        environment = dict(self.environment or {}) | self.given
+        job = {
+            "task": task,
+            "file": self.input,
+            "arguments": arguments | {"trailer": TRAILER},
+            "environment": environment,
+        }
+        done = subprocess.run(
+            [sys.executable, "-P", "-W", "ignore", os.fspath(CHILD)],
+            cwd=self.folder,
+            input=json.dumps(job),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        trailer = self.folder / TRAILER
+        self.trailer = trailer.read_text(errors="replace") if trailer.is_file() else ""
+        if done.returncode:
+            self.trailer = self.trailer or f"{done.stdout}{done.stderr}"  # what kept the program from running
+            raise self.failure(f"stistools.{task} ended with status {done.returncode}")
+
+    def read(self, name: str, what: str) -> Exposure:
+        """Read what CalSTIS made; its images have all their extensions, null arrays expanded."""
+        if not (self.folder / name).is_file():
+            raise self.failure(f"CalSTIS ended with success but did not make the {what}")
+        try:
+            return Exposure.read(self.folder / name)
+        except InputError as error:
+            problem = str(error).replace(f"{self.folder}/", "")
+            raise self.failure(f"CalSTIS made a {what} that cannot be used ({problem})") from error
+
+    def failure(self, what: str) -> EngineError:
+        """Return an error that quotes the end of the trailer."""
+        lines = [line.rstrip() for line in self.trailer.splitlines() if line.strip()]
+        end = "".join(f"\n  {line}" for line in lines[-QUOTED:])
+        return EngineError(
+            f"{self.exposure.path}: {what}; "
+            + (f"its trailer ends with:{end}" if end else "it wrote no trailer: is CalSTIS (hstcal) installed well?")
+        )
+
+
+def _program(name: str, environment: Mapping[str, str] | None) -> str | None:
+    return shutil.which(name, path=(environment or {}).get("PATH"))
+
+
+def _bring(path: Path, place: Path, *, link: bool = False) -> None:
+    """Copy a file, unpacked if it is gzip-compressed, or link it; what is there already stays."""
+    if place.exists():
+        return
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".gz":
+            with gzip.open(path) as packed, place.open("wb") as stream:
+                shutil.copyfileobj(packed, stream)
+        elif link:
+            place.symlink_to(path.resolve())
+        else:
+            shutil.copyfile(path, place)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ReferenceFileError(f"{path}: the compressed data are damaged ({error}); get the file again") from error
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: OSError) -> EngineError:
+    return EngineError(
+        f"{path}: cannot be brought into the temporary folder of CalSTIS ({error}); make space, or name another folder "
+        "in TMPDIR"
+    )
+
+
+def _require_references(exposure: StisKeywords, needed: list[Required]) -> None:
+    missing = [need for need in needed if need.path is None]
+    if missing:
+        names = ", ".join(f"{need.keyword} ({need.name or 'blank'})" for need in missing)
+        raise ReferenceFileError(
+            f"{exposure.path}: reference files are missing: {names}; check the names and the folders (oref) they point "
+            "to"
+        )
+
+
+def _product_paths(
+    exposure: StisKeywords, kinds: tuple[str, ...], outdir: Path, suffixes: Mapping[str, str]
+) -> dict[str, Path]:
+    """Return where the products go; none of these files exists."""
+    unnamed = [kind for kind in kinds if not suffixes.get(kind)]
+    if unnamed:
+        raise InputError(f"{exposure.path}: makes {', '.join(unnamed)}, for which `suffixes` has no name; add them")
+    root = exposure.path.name.partition(".")[0].partition("_")[0]
+    paths = {kind: outdir / f"{root}_{suffixes[kind]}.fits" for kind in KINDS if kind in kinds}
+    for path in paths.values():
+        refuse_existing(path, overwrite=False)
+    return paths
+
+
+def _write_table(made: Path, path: Path) -> None:
+    """Write a table that CalSTIS made, with FILENAME set and all else as it is."""
+    hdus, _ = read_hdus(made)
+    content = made.read_bytes()
+    header = hdus[0].header
+    header["FILENAME"] = ascii_text(path.name)
+    with atomic_output(path) as out:
+        out.write(header.tostring().encode("ascii"))
+        out.write(content[hdus[0].fileinfo()["datLoc"] :])

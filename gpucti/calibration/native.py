@@ -1,0 +1,243 @@
+"""The embedded engine: CalSTIS's path for CCD images in memory, from raw frames to calibrated and rectified ones."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gpucti._version import __version__
+from gpucti.atomic import refuse_existing
+from gpucti.backends.base import Backend
+from gpucti.calibration import geometry
+from gpucti.calibration.base import BiasSubtracted, Calibrated, Required, Trailer
+from gpucti.calibration.basic2d import basic2d
+from gpucti.calibration.crreject import reject_cosmic_rays
+from gpucti.calibration.geometry import Distortion
+from gpucti.calibration.reffiles import References
+from gpucti.calibration.switches import Work, read_work, required_references
+from gpucti.errors import InputError, ReferenceFileError
+from gpucti.exposure import Exposure, StisKeywords
+
+log = logging.getLogger(__name__)
+
+#: What basic2d is asked for before the correction of CTI.
+BIAS_STEPS = ("DQICORR", "BLEVCORR", "BIASCORR")
+#: What the products are, for messages.
+MEANING = {
+    "crj": "combined image",
+    "flt": "single images",
+    "sx2": "combined and rectified",
+    "x2d": "rectified",
+    "sx1": "extracted spectrum of the combined image",
+    "x1d": "extracted spectrum",
+}
+
+
+class NativeEngine:
+    """Calibrates CCD images completely, and spectra up to ``flt`` and ``crj``; see `gpucti.calibration.base.Engine`.
+
+    Reference files are read once in the life of an engine.
+
+    Parameters
+    ----------
+    backend : Backend
+        Computes.
+    environment : mapping, optional
+        Where ``oref`` and the like are looked up; by default the process's environment.
+    """
+
+    name = "native"
+
+    def __init__(self, backend: Backend, environment: Mapping[str, str] | None = None) -> None:
+        self._backend = backend
+        self._environment = environment
+        self._references = References(environment)
+
+    def describe(self) -> str:
+        """Return what runs, with its version."""
+        return f"native, gpucti {__version__} on {self._backend.name}"
+
+    def supports(self, exposure: StisKeywords) -> list[str]:
+        """Return why this engine cannot make what the header asks for, a sentence each; empty if it can.
+
+        Raises
+        ------
+        InputError
+            The header asks for something unknown; see `switches.read_work`.
+        """
+        work = read_work(exposure)
+        reasons = []
+        if work.wavecal:
+            reasons.append("WAVECORR is PERFORM: the native engine does not read wavecals yet.")
+        if work.rectify:
+            reasons.append("X2DCORR is PERFORM: the native engine does not rectify spectra yet.")
+        if work.extract:
+            reasons.append("X1DCORR is PERFORM: the native engine does not extract spectra yet.")
+        if work.geometry and work.small_scale:
+            reasons.append("SGEOCORR is PERFORM: the native engine has no small-scale distortion (SDSTFILE).")
+        return reasons
+
+    def references(self, exposure: StisKeywords) -> list[Required]:
+        """Return every reference file that calibrating this exposure would open."""
+        return required_references(exposure, self._environment, spectra=False)
+
+    def subtract_bias(self, raw: Exposure) -> BiasSubtracted:
+        """Return the exposure after DQICORR, BLEVCORR and BIASCORR, with errors, as CalSTIS's basic2d makes it.
+
+        Raises
+        ------
+        InputError
+            The exposure lacks a keyword, or there is nothing left to do.
+        ReferenceFileError
+            A reference file is missing or damaged.
+        """
+        trailer = _trailer("Bias subtraction", raw)
+        made = basic2d(raw, BIAS_STEPS, references=self._references, backend=self._backend, trailer=trailer)
+        return BiasSubtracted(_stamped(made), trailer.text)
+
+    def reject_cosmic_rays(self, exposures: Sequence[Exposure]) -> Exposure:
+        """Return the sum of all image sets of the exposures without cosmic rays, as CalSTIS's ocrreject makes it."""
+        combined, _ = reject_cosmic_rays(
+            exposures, references=self._references, backend=self._backend, trailer=Trailer()
+        )
+        return _stamped(combined)
+
+    def calibrate(self, exposure: Exposure, outdir: Path, suffixes: Mapping[str, str]) -> Calibrated:
+        """Do what is left to PERFORM in the header and write the products; see `Engine.calibrate`.
+
+        All products are computed before the first is written.
+
+        Raises
+        ------
+        InputError
+            No switch is PERFORM, a keyword is missing, or `suffixes` lacks a product.
+        ReferenceFileError
+            Reference files are missing (one message names all of them) or damaged.
+        OutputExistsError
+            A product exists.
+        """
+        work = read_work(exposure)
+        if work.nothing:
+            raise InputError(
+                f"{exposure.path}: nothing to do, no calibration switch is PERFORM; is it calibrated already?"
+            )
+        self._require_references(exposure)
+        distortion = geometry.read_distortion(exposure, self._references) if work.geometry else None
+        omitted = _omitted(work, distortion, suffixes)
+        paths = _paths(exposure, [kind for kind in work.kinds if kind not in omitted], outdir, suffixes)
+        trailer = _trailer("Calibration", exposure)
+        for note in work.notes:
+            trailer.say(note)
+        made = self._make(exposure, work, tuple(paths), distortion, trailer)
+        for sentence in omitted.values():
+            trailer.say(sentence)
+        for kind, path in paths.items():
+            _stamped(made[kind]).write(path)
+            trailer.say(f"{path.name} written: {MEANING[kind]}")
+        log.info("%s: %s", exposure.path.name, ", ".join(path.name for path in paths.values()) or "no products")
+        return Calibrated(paths, tuple(omitted.values()), trailer.text)
+
+    def _make(
+        self, exposure: Exposure, work: Work, kinds: Sequence[str], distortion: Distortion | None, trailer: Trailer
+    ) -> dict[str, Exposure]:
+        """Return the products: CalSTIS's ``cs0`` without the files between its programs."""
+        made = {}
+        if work.reject:
+            split = self._basic2d(exposure, work.part_a, trailer, statistics=False)
+            combined, flagged = reject_cosmic_rays(
+                [split], references=self._references, backend=self._backend, trailer=trailer
+            )
+            made["crj"] = self._basic2d(combined, work.part_b, trailer, statistics=work.statistics)
+            if "flt" in kinds:
+                made["flt"] = self._basic2d(flagged[0], work.part_b, trailer, statistics=work.statistics)
+            image = made["crj"]
+        else:
+            image = self._basic2d(exposure, work.part_a + work.part_b, trailer, statistics=work.statistics)
+            made["flt"] = image  # the exposure itself where there is no such step: then no flt is among the products
+        rectified = "sx2" if work.reject else "x2d"
+        if rectified in kinds:
+            made[rectified] = geometry.geocorr(
+                image,
+                references=self._references,
+                backend=self._backend,
+                trailer=trailer,
+                distortion=distortion,
+                statistics=work.statistics,
+            )
+        return made
+
+    def _basic2d(self, exposure: Exposure, steps: Sequence[str], trailer: Trailer, *, statistics: bool) -> Exposure:
+        """Return the exposure after these steps; itself if there are none."""
+        if not steps:
+            return exposure
+        return basic2d(
+            exposure,
+            steps,
+            references=self._references,
+            backend=self._backend,
+            trailer=trailer,
+            statistics=statistics,
+        )
+
+    def _require_references(self, exposure: Exposure) -> None:
+        missing = [need for need in self.references(exposure) if need.path is None]
+        if missing:
+            names = ", ".join(f"{need.keyword} ({need.name or 'blank'})" for need in missing)
+            raise ReferenceFileError(
+                f"{exposure.path}: reference files are missing: {names}; check the names and the folders (oref) they "
+                "point to"
+            )
+
+
+def _omitted(work: Work, distortion: Distortion | None, suffixes: Mapping[str, str]) -> dict[str, str]:
+    """Return a sentence for each product, by kind, that the header asks for and that is not made."""
+    reasons = {}
+    for kind in work.kinds:
+        if kind in ("sx1", "x1d"):
+            reasons[kind] = "X1DCORR is PERFORM, but the native engine does not extract spectra yet"
+        elif kind in ("sx2", "x2d") and work.spectroscopic:
+            reasons[kind] = "X2DCORR is PERFORM, but the native engine does not rectify spectra yet"
+        elif kind in ("sx2", "x2d") and work.small_scale:
+            reasons[kind] = "SGEOCORR is PERFORM, but the native engine has no small-scale distortion"
+        elif kind in ("sx2", "x2d") and distortion is not None and distortion.dummy:
+            reasons[kind] = "GEOCORR is PERFORM, but the IDCTAB only fills a place (PEDIGREE DUMMY)"
+    if work.reject and work.separate and "flt" not in work.kinds:
+        reasons["flt"] = "EXPSCORR is PERFORM, but no step is left that would change the single images"
+    if work.wavecal:
+        reasons["wavecal"] = (
+            "WAVECORR is PERFORM, but the native engine does not read wavecals yet; SHIFTA1, SHIFTA2 stay"
+        )
+    return {
+        kind: f"{reason}." if kind == "wavecal" else f"No {suffixes.get(kind, kind)} ({MEANING[kind]}): {reason}."
+        for kind, reason in reasons.items()
+    }
+
+
+def _paths(exposure: Exposure, kinds: Sequence[str], outdir: Path, suffixes: Mapping[str, str]) -> dict[str, Path]:
+    """Return where the products go; none of these files exists."""
+    unnamed = [kind for kind in kinds if not suffixes.get(kind)]
+    if unnamed:
+        raise InputError(f"{exposure.path}: makes {', '.join(unnamed)}, for which `suffixes` has no name; add them")
+    root = exposure.path.name.partition(".")[0].partition("_")[0]
+    paths = {kind: outdir / f"{root}_{suffixes[kind]}.fits" for kind in kinds}
+    for path in paths.values():
+        refuse_existing(path, overwrite=False)
+    return paths
+
+
+def _trailer(what: str, exposure: Exposure) -> Trailer:
+    return Trailer([f"{what} of {exposure.path.name} by gpucti {__version__}"])
+
+
+def _stamped(exposure: Exposure) -> Exposure:
+    """Return the exposure with the version and the date of its making, where there are cards for them."""
+    today = datetime.now(UTC).date().isoformat()
+    stamped = exposure.with_imsets(exposure.imsets)
+    stamped.primary["CAL_VER"] = f"gpucti {__version__}"
+    for header in (stamped.primary, *(header for imset in stamped.imsets for header in imset.headers)):
+        for name, value in (("DATE", today), ("ORIGIN", "gpucti")):
+            if name in header:
+                header[name] = value
+    return stamped

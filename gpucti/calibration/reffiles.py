@@ -1,0 +1,352 @@
+"""Reference files: found by keyword, read once a run, rows matched as CalSTIS matches them."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+
+from gpucti.errors import InputError, ReferenceFileError
+from gpucti.fitsfile import is_null, read_hdus, read_image, text_keyword
+from gpucti.fitstables import DAMAGE
+from gpucti.references import resolve_reference
+
+#: Cells of a table that match anything.
+ANY_TEXT, ANY_NUMBER = "ANY", -1
+
+
+def stored(value: float | np.floating[Any]) -> float:
+    """Return a single-precision keyword value as CalSTIS's output holds it, with 8 digits."""
+    return float(f"{np.float32(value):14.7E}")
+
+
+def stored_double(value: float | np.floating[Any]) -> float:
+    """Return a double-precision keyword value as CalSTIS's output holds it, with 13 digits."""
+    return float(f"{float(value):20.12E}")
+
+
+def is_dummy(pedigree: str) -> bool:
+    """Tell whether a PEDIGREE says that the file or row only fills a place: the step is then skipped."""
+    return pedigree.startswith("DUMMY")
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceImage:
+    """One image set of a reference file.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    primary, sci_header : fits.Header
+        Of the file and of its SCI extension.
+    sci, err : (rows, cols) float32
+        Pixels, native byte order, null arrays expanded.
+    dq : (rows, cols) int16
+        Data-quality bits.
+    pedigree, descrip : str
+        Of the primary header; empty if missing.
+    """
+
+    path: Path
+    primary: fits.Header
+    sci_header: fits.Header
+    sci: npt.NDArray[np.float32]
+    err: npt.NDArray[np.float32]
+    dq: npt.NDArray[np.int16]
+    pedigree: str
+    descrip: str
+
+    @property
+    def dummy(self) -> bool:
+        """Whether the file only fills a place."""
+        return is_dummy(self.pedigree)
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceTable:
+    """One table extension of a reference file.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    primary, header : fits.Header
+        Of the file and of the table extension.
+    data : fits.FITS_rec
+        The rows.
+    pedigree, descrip : str
+        Of the primary header; empty if missing.
+    """
+
+    path: Path
+    primary: fits.Header
+    header: fits.Header
+    data: fits.FITS_rec
+    pedigree: str
+    descrip: str
+
+    @property
+    def dummy(self) -> bool:
+        """Whether the file only fills a place (single rows may: `pedigree_of`)."""
+        return is_dummy(self.pedigree)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.data)
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a column of that name."""
+        return name.upper() in (column.upper() for column in self.data.names)
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """Return a column in native byte order; text without blanks at its end.
+
+        Raises
+        ------
+        ReferenceFileError
+            There is no such column, or it cannot be read.
+        """
+        if not self.has(name):
+            raise ReferenceFileError(f"{self.path}: column {name} is missing (have {', '.join(self.data.names)})")
+        try:
+            cells = np.asarray(self.data[name])
+        except (*DAMAGE, ValueError, IndexError) as error:
+            raise ReferenceFileError(f"{self.path}: column {name} cannot be read ({error})") from error
+        if cells.dtype.kind in "SU":
+            return np.char.rstrip(cells.astype(str))
+        return cells.astype(cells.dtype.newbyteorder("="), copy=False)
+
+    def text(self, name: str, row: int) -> str:
+        """Return a cell that holds text, without blanks at its end."""
+        cells = self.column(name)
+        if cells.dtype.kind != "U" or cells.ndim != 1:
+            raise ReferenceFileError(f"{self.path}: {name} holds {cells.dtype}; expected text")
+        return str(cells[row])
+
+    def number(self, name: str, row: int) -> float:
+        """Return a cell that holds one finite number."""
+        cells = self.column(name)
+        if cells.dtype.kind not in "iuf" or cells.ndim != 1 or not math.isfinite(cells[row]):
+            raise ReferenceFileError(f"{self.path}: {name} of row {row + 1} is {cells[row]!r}; expected a number")
+        return float(cells[row])
+
+    def matching(self, **values: str | int | float) -> list[int]:
+        """Return the rows, in order, whose cells equal all values.
+
+        Text is compared exactly, without blanks at the end. A cell ``ANY`` or ``-1`` matches everything.
+        """
+        chosen = np.ones(self.n_rows, dtype=bool)
+        for name, value in values.items():
+            cells = self.column(name)
+            if isinstance(value, str) != (cells.dtype.kind == "U") or cells.ndim != 1:
+                kind = "text" if isinstance(value, str) else "one number"
+                raise ReferenceFileError(f"{self.path}: column {name} holds {cells.dtype}; expected {kind} per row")
+            if isinstance(value, str):
+                chosen &= (cells == value.rstrip()) | (cells == ANY_TEXT)
+            else:
+                chosen &= (cells == value) | (cells == ANY_NUMBER)
+        return [int(row) for row in np.flatnonzero(chosen)]
+
+    def row(self, **values: str | int | float) -> int:
+        """Return the first row that matches; see `matching`.
+
+        Raises
+        ------
+        ReferenceFileError
+            No row matches.
+        """
+        rows = self.matching(**values)
+        if not rows:
+            wanted = ", ".join(f"{name} = {value!r}" for name, value in values.items())
+            raise ReferenceFileError(f"{self.path}: no row for {wanted}; the table does not cover this observation")
+        return rows[0]
+
+    def pedigree_of(self, row: int) -> str:
+        """Return the PEDIGREE of a row, or of the file where rows have none."""
+        return (self.text("PEDIGREE", row) if self.has("PEDIGREE") else "") or self.pedigree
+
+    def descrip_of(self, row: int) -> str:
+        """Return the DESCRIP of a row; empty if rows have none."""
+        return self.text("DESCRIP", row) if self.has("DESCRIP") else ""
+
+    def row_dummy(self, row: int) -> bool:
+        """Tell whether a row only fills a place."""
+        return is_dummy(self.pedigree_of(row))
+
+
+class References:
+    """The reference files of one run: each is read once.
+
+    Parameters
+    ----------
+    environment : mapping, optional
+        Where ``oref`` and the like are looked up; by default the process's environment.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = environment
+        self._images: dict[Path, ReferenceImage] = {}
+        self._hdus: dict[Path, fits.HDUList] = {}
+        self._tables: dict[tuple[Path, int | str], ReferenceTable] = {}
+        self._digests: dict[Path, str] = {}
+
+    def find(self, header: fits.Header, keyword: str, folder: Path) -> Path | None:
+        """Return the file that a keyword names; None if the keyword is missing, blank or ``N/A``.
+
+        Raises
+        ------
+        ReferenceFileError
+            The file does not exist.
+        InputError
+            The keyword holds no text.
+        """
+        name = reference_name(header, keyword)
+        if not name:
+            return None
+        path = resolve_reference(name, folder, self._environment)
+        if path is None:
+            variable = f"; is the environment variable {_variable(name)!r} set?" if "$" in name else ""
+            raise ReferenceFileError(f"{keyword} names {name!r}, which is not found{variable or f' (from {folder})'}")
+        return path
+
+    def required(self, header: fits.Header, keyword: str, folder: Path) -> Path:
+        """Return the file that a keyword names; ReferenceFileError where it names none."""
+        path = self.find(header, keyword, folder)
+        if path is None:
+            found = repr(str(header[keyword])) if keyword in header else "missing"
+            raise ReferenceFileError(
+                f"{keyword} is {found}, and the file is needed; put the name of a reference file into the header"
+            )
+        return path
+
+    def image(self, path: Path) -> ReferenceImage:
+        """Return the first image set of a file.
+
+        Raises
+        ------
+        ReferenceFileError
+            Not FITS, damaged, without SCI, ERR and DQ of one shape, or with NaN or infinity in SCI.
+        """
+        if path not in self._images:
+            self._images[path] = _image(self._read(path), path)
+        return self._images[path]
+
+    def table(self, path: Path, extension: int | str = 1) -> ReferenceTable:
+        """Return a table extension of a file, by default the first.
+
+        Raises
+        ------
+        ReferenceFileError
+            Not FITS, damaged, or no such table.
+        """
+        key = (path, extension)
+        if key not in self._tables:
+            if path not in self._hdus:
+                self._hdus[path] = self._read(path)
+            self._tables[key] = _table(self._hdus[path], path, extension)
+        return self._tables[key]
+
+    def digest(self, path: Path) -> str:
+        """Return the sha256 (hex) of a file as it lies on disk."""
+        if path not in self._digests:
+            try:
+                self._digests[path] = hashlib.sha256(path.read_bytes()).hexdigest()
+            except OSError as error:
+                raise ReferenceFileError(f"{path}: cannot be read ({error.strerror})") from error
+        return self._digests[path]
+
+    def _read(self, path: Path) -> fits.HDUList:
+        try:
+            hdus, self._digests[path] = read_hdus(path)
+        except InputError as error:
+            raise ReferenceFileError(str(error)) from error
+        return hdus
+
+
+def reference_name(header: fits.Header, keyword: str) -> str:
+    """Return the name of a reference file as it stands in a header; empty if missing, blank or ``N/A``."""
+    name = text_keyword(header, keyword, "primary header", default="")
+    return "" if name.upper() == "N/A" else name
+
+
+def _variable(name: str) -> str:
+    head, _, tail = name.partition("$")
+    return head or tail.partition("/")[0]
+
+
+def _identity(hdus: fits.HDUList, path: Path) -> tuple[str, str]:
+    """Return PEDIGREE and DESCRIP of the primary header."""
+    try:
+        primary = hdus[0].header
+        return tuple(text_keyword(primary, name, f"{path}[0]", default="") for name in ("PEDIGREE", "DESCRIP"))  # type: ignore[return-value]
+    except InputError as error:
+        raise ReferenceFileError(str(error)) from error
+
+
+def _image(hdus: fits.HDUList, path: Path) -> ReferenceImage:
+    arrays = []
+    for name, dtype in (("SCI", np.float32), ("ERR", np.float32), ("DQ", np.int16)):
+        where = f"{path}[{name},1]"
+        found = [hdu for hdu in hdus[1:] if hdu.name.strip().upper() == name and hdu.ver == 1]
+        if len(found) != 1 or not isinstance(found[0], fits.ImageHDU):
+            have = ", ".join(f"{hdu.name},{hdu.ver}" for hdu in hdus[1:8]) or "no extensions"
+            raise ReferenceFileError(f"{where}: not there (have {have}); expected an image file with SCI, ERR and DQ")
+        try:
+            arrays.append(_pixels(found[0], dtype, where))
+        except InputError as error:
+            raise ReferenceFileError(str(error)) from error
+        if name == "SCI":
+            sci_header = found[0].header
+    sci, err, dq = arrays
+    if not sci.shape == err.shape == dq.shape:
+        raise ReferenceFileError(
+            f"{path}: SCI is {sci.shape}, ERR {err.shape}, DQ {dq.shape} (rows, columns); expected one shape"
+        )
+    if not np.isfinite(sci).all():
+        row, col = np.argwhere(~np.isfinite(sci))[0]
+        raise ReferenceFileError(
+            f"{path}[SCI,1]: NaN or infinity at row {row}, column {col} (0-based); repair the file"
+        )
+    for array in arrays:
+        array.flags.writeable = False  # shared by every exposure of the run
+    return ReferenceImage(path, hdus[0].header, sci_header, sci, err, dq, *_identity(hdus, path))
+
+
+def _pixels(hdu: fits.ImageHDU, dtype: type[np.generic], where: str) -> npt.NDArray[Any]:
+    """Return two-dimensional pixels of that type."""
+    pixels = read_image(hdu, where)
+    if pixels.ndim != 2 or 0 in pixels.shape:
+        raise InputError(f"{where}: the shape is {pixels.shape}; expected rows and columns")
+    if dtype is np.int16:
+        limits = np.iinfo(np.int16)
+        whole = pixels.dtype.kind in "iu" or (is_null(hdu) and float(pixels[0, 0]).is_integer())
+        if not whole or pixels.min() < limits.min or pixels.max() > limits.max:
+            raise InputError(f"{where}: {pixels.dtype} pixels; expected data-quality bits, 16-bit integers")
+    with np.errstate(over="ignore"):  # becomes infinity, which is refused
+        return np.ascontiguousarray(pixels.astype(dtype, copy=False))
+
+
+def _table(hdus: fits.HDUList, path: Path, extension: int | str) -> ReferenceTable:
+    if isinstance(extension, int):
+        found = hdus[extension] if 0 < extension < len(hdus) else None
+    else:
+        found = next((hdu for hdu in hdus[1:] if hdu.name.strip().upper() == extension.upper()), None)
+    if not isinstance(found, fits.BinTableHDU):
+        have = ", ".join(hdu.name or "unnamed" for hdu in hdus[1:]) or "none"
+        raise ReferenceFileError(f"{path}[{extension}]: no such table extension (have {have}); is this the right file?")
+    try:
+        data = found.data
+    except (*DAMAGE, ValueError, IndexError) as error:
+        raise ReferenceFileError(f"{path}[{extension}]: damaged table ({error}); get the file again") from error
+    if data is None:
+        raise ReferenceFileError(f"{path}[{extension}]: the table is empty; get the file again")
+    return ReferenceTable(path, hdus[0].header, found.header, data, *_identity(hdus, path))

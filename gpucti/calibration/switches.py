@@ -1,0 +1,242 @@
+"""What the headers ask for: calibration switches, the work they mean, the reference files it needs.
+
+The rules are CalSTIS's (``cs0``: getflags.c, sciflags.c, refexist.c) for the CCD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gpucti.calibration.base import Required
+from gpucti.calibration.reffiles import reference_name
+from gpucti.errors import GpuctiError, InputError
+from gpucti.exposure import StisKeywords
+from gpucti.fitsfile import find_file, keyword, number_keyword, read_hdus, text_keyword
+from gpucti.references import resolve_reference
+
+#: Values of a switch; a missing one means OMIT.
+STATES = ("PERFORM", "COMPLETE", "SKIPPED", "OMIT")
+#: Steps before the rejection of cosmic rays, and after it.
+PART_A = ("DQICORR", "ATODCORR", "BLEVCORR", "BIASCORR")
+PART_B = ("DARKCORR", "FLATCORR", "SHADCORR", "PHOTCORR")
+#: The other switches that are looked at.
+OTHERS = ("CRCORR", "RPTCORR", "EXPSCORR", "GEOCORR", "SGEOCORR")
+SPECTROSCOPIC = ("WAVECORR", "X2DCORR", "X1DCORR", "DISPCORR", "FLUXCORR", "HELCORR", "BACKCORR")
+
+FLATS = ("PFLTFILE", "DFLTFILE", "LFLTFILE")
+#: Reference files that a header may leave blank, besides one or two of the flats.
+MAY_BE_BLANK = ("BPIXTAB", "APERTAB", "PCTAB", "WCPTAB", "TDSTAB", "GACTAB")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What calibrating one exposure consists of.
+
+    Attributes
+    ----------
+    spectroscopic : bool
+        OBSTYPE is SPECTROSCOPIC.
+    part_a, part_b : tuple of str
+        Steps to be done before and after the rejection of cosmic rays.
+    reject : bool
+        Image sets are combined (CRCORR, or RPTCORR, with two or more of them).
+    separate : bool
+        The image sets are calibrated one by one as well (EXPSCORR).
+    wavecal, rectify, extract, geometry : bool
+        WAVECORR, X2DCORR, X1DCORR of a spectrum; GEOCORR of an image.
+    small_scale : bool
+        SGEOCORR.
+    statistics : bool
+        STATFLAG.
+    notes : tuple of str
+        What the header asks for and cannot have, a sentence each.
+    """
+
+    spectroscopic: bool
+    part_a: tuple[str, ...]
+    part_b: tuple[str, ...]
+    reject: bool
+    separate: bool
+    wavecal: bool
+    rectify: bool
+    extract: bool
+    geometry: bool
+    small_scale: bool
+    statistics: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there is nothing to do at all."""
+        return not (
+            self.part_a or self.part_b or self.reject or self.wavecal or self.rectify or self.extract or self.geometry
+        )
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The products, by CalSTIS's names, in the order it makes them."""
+        kinds = []
+        if self.reject:
+            kinds.append("crj")
+        if self.part_b if self.reject else self.part_a or self.part_b:
+            kinds += ["flt"] if self.separate or not self.reject else []
+        if self.rectify or self.geometry:
+            kinds.append("sx2" if self.reject else "x2d")
+        if self.extract:
+            kinds.append("sx1" if self.reject else "x1d")
+        return tuple(kinds)
+
+
+def switch(exposure: StisKeywords, name: str) -> str:
+    """Return a calibration switch in capitals, ``OMIT`` if it is missing.
+
+    Raises
+    ------
+    InputError
+        The value is none of `STATES`.
+    """
+    value = exposure.switch(name) or ("OMIT" if name not in exposure.primary else "")
+    if value not in STATES:
+        raise InputError(f"{exposure.path}[0]: {name} is {value!r}; expected {', '.join(STATES)}")
+    return value
+
+
+def read_work(exposure: StisKeywords) -> Work:
+    """Return what the switches of an exposure ask for.
+
+    Raises
+    ------
+    InputError
+        A switch has an unknown value, OBSTYPE is neither IMAGING nor SPECTROSCOPIC, or the exposure is empty
+        (TEXPTIME is 0 and the target is not BIAS).
+    """
+    where = f"{exposure.path}[0]"
+    wanted = {name for name in PART_A + PART_B + OTHERS + SPECTROSCOPIC if switch(exposure, name) == "PERFORM"}
+    kind = text_keyword(exposure.primary, "OBSTYPE", where)
+    if kind not in ("IMAGING", "SPECTROSCOPIC"):
+        raise InputError(f"{where}: OBSTYPE is {kind!r}; expected IMAGING or SPECTROSCOPIC")
+    duration = number_keyword(exposure.primary, "TEXPTIME", where, default=0)
+    if duration <= 0 and text_keyword(exposure.primary, "TARGNAME", where, default="") != "BIAS":
+        raise InputError(f"{where}: TEXPTIME is {duration} s, nothing was exposed; only a BIAS may have that")
+    spectroscopic = kind == "SPECTROSCOPIC"
+    notes = []
+    for name in sorted({"CRCORR", "RPTCORR"} & wanted):
+        if len(exposure.sci_headers) < 2:
+            wanted.remove(name)
+            notes.append(f"{name} is PERFORM, but there is one image set only: no cosmic rays are rejected.")
+    for name in ("GEOCORR", "PHOTCORR") if spectroscopic else ("WAVECORR", "X2DCORR", "X1DCORR"):
+        if name in wanted:
+            wanted.remove(name)
+            notes.append(f"{name} is PERFORM, but OBSTYPE is {kind}: it is not done.")
+    if spectroscopic and "WAVECORR" in wanted and _wavecal_name(exposure).upper() == "N/A":
+        wanted.remove("WAVECORR")
+        notes.append("WAVECORR is PERFORM, but WAVECAL is N/A: the shift stays as it is.")
+    return Work(
+        spectroscopic=spectroscopic,
+        part_a=tuple(name for name in PART_A if name in wanted),
+        part_b=tuple(name for name in PART_B if name in wanted),
+        reject=bool({"CRCORR", "RPTCORR"} & wanted),
+        separate="EXPSCORR" in wanted,
+        wavecal="WAVECORR" in wanted,
+        rectify="X2DCORR" in wanted,
+        extract="X1DCORR" in wanted,
+        geometry="GEOCORR" in wanted,
+        small_scale="SGEOCORR" in wanted,
+        statistics=_statistics(exposure),
+        notes=tuple(notes),
+    )
+
+
+def required_references(
+    exposure: StisKeywords, environment: Mapping[str, str] | None = None, *, spectra: bool
+) -> list[Required]:
+    """Return the reference files that an exposure's switches need, in the order of the steps.
+
+    Files that may be left blank are listed where they are named. A TDSTAB or GACTAB that is named has to exist,
+    although CalSTIS goes on without it for spectra: a flux without the correction that the header names would be
+    wrong in silence.
+
+    Parameters
+    ----------
+    exposure : StisKeywords
+        Its headers; relative names are looked for beside its file.
+    environment : mapping, optional
+        In place of the process's environment.
+    spectra : bool
+        With everything that CalSTIS's programs open: the tables of spectra, and the wavecal.
+
+    Raises
+    ------
+    InputError
+        See `read_work`.
+    """
+    work = read_work(exposure)
+    wanted = {name for name in SPECTROSCOPIC if switch(exposure, name) == "PERFORM"}
+    needed: list[str] = ["CCDTAB"]
+    for step, names in (
+        ("DQICORR", ("BPIXTAB",)),
+        ("ATODCORR", ("ATODTAB",)),
+        ("BIASCORR", ("BIASFILE",)),
+        ("DARKCORR", ("DARKFILE",)),
+        ("FLATCORR", FLATS),
+        ("SHADCORR", ("SHADFILE",)),
+        ("PHOTCORR", ("IMPHTTAB", "TDSTAB")),
+    ):
+        if step in work.part_a + work.part_b:
+            needed += names
+    if spectra and switch(exposure, "PHOTCORR") == "PERFORM":
+        needed += ["IMPHTTAB", "APERTAB"]  # even where CalSTIS does not read them, it wants them to exist
+    if work.reject:
+        needed.append("CRREJTAB")
+    if work.geometry:
+        needed.append("IDCTAB")
+    if spectra and work.wavecal:
+        needed += ["WAVECAL", "WCPTAB", "LAMPTAB", "APDESTAB"]
+    if spectra and (work.rectify or work.extract):
+        needed += ["SDCTAB", "SPTRCTAB"]
+        needed += ["XTRACTAB"] if work.extract else []
+        needed += ["APDESTAB", "DISPTAB", "INANGTAB"] if work.rectify or "DISPCORR" in wanted else []
+        needed += ["PHOTTAB", "APERTAB", "PCTAB", "TDSTAB", "GACTAB"] if "FLUXCORR" in wanted else []
+    if spectra and work.small_scale and (work.geometry or work.rectify or work.extract):
+        needed.append("SDSTFILE")
+    return [
+        found
+        for name in dict.fromkeys(needed)
+        if (found := _look_up(exposure, name, environment)).name or not _may_be_blank(exposure, name)
+    ]
+
+
+def _look_up(exposure: StisKeywords, name: str, environment: Mapping[str, str] | None) -> Required:
+    folder = exposure.path.parent
+    file = reference_name(exposure.primary, name)
+    if not file and name == "LAMPTAB":
+        file = _lamp_table_of_wavecal(exposure)
+    return Required(name, file, resolve_reference(file, folder, environment) if file else None)
+
+
+def _may_be_blank(exposure: StisKeywords, name: str) -> bool:
+    if name in FLATS:
+        named = [flat for flat in FLATS if reference_name(exposure.primary, flat)]
+        return bool(named) or name != FLATS[0]  # all blank: the first is reported
+    return name in MAY_BE_BLANK
+
+
+def _wavecal_name(exposure: StisKeywords) -> str:
+    return text_keyword(exposure.primary, "WAVECAL", f"{exposure.path}[0]", default="")
+
+
+def _lamp_table_of_wavecal(exposure: StisKeywords) -> str:
+    """Return LAMPTAB of the wavecal, which stands in for a blank one of the exposure; empty if there is none."""
+    name = _wavecal_name(exposure)
+    try:
+        return reference_name(read_hdus(find_file(exposure.path.parent / name))[0][0].header, "LAMPTAB") if name else ""
+    except GpuctiError:
+        return ""  # reported under WAVECAL
+
+
+def _statistics(exposure: StisKeywords) -> bool:
+    value = keyword(exposure.primary, "STATFLAG", f"{exposure.path}[0]", default=True)
+    if not isinstance(value, (bool, int)):
+        raise InputError(f"{exposure.path}[0]: STATFLAG is {value!r}; expected T or F")
+    return bool(value)

@@ -1,0 +1,61 @@
+"""The command ``gpucti``: arguments in, library calls, text and exit codes out.
+
+Exit codes: 0 done, 1 the data or the run failed (one message), 2 wrong usage, 130 interrupted. The library is
+imported inside the commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from gpucti._version import __version__
+from gpucti.cli.common import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, tell
+from gpucti.cli.files import add_cti_command, backends_command, cte_command, pctetab_command
+from gpucti.cli.pipeline import correct_command, info_command, superdark_group
+from gpucti.cli.visit import simulate_command
+from gpucti.errors import GpuctiError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code; the console entry point ``gpucti``."""
+    try:
+        result = cli.main(args=argv, prog_name="gpucti", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE if isinstance(error, click.UsageError) else EXIT_FAILED
+    except (click.Abort, KeyboardInterrupt):
+        tell("interrupted; finished files are whole, nothing is half-written")
+        return EXIT_INTERRUPTED
+    except (GpuctiError, OSError) as error:
+        tell(f"error: {error}")
+        return EXIT_FAILED
+    return result if isinstance(result, int) else EXIT_DONE
+
+
+class _InOrder(click.Group):
+    """Lists its commands as they were added, the main job first."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="gpucti %(version)s")
+def cli() -> None:
+    """Remove charge-transfer trails from STIS CCD images, as stis_cti does, but fast."""
+
+
+for command in (
+    correct_command,
+    superdark_group,
+    info_command,
+    cte_command,
+    add_cti_command,
+    pctetab_command,
+    backends_command,
+    simulate_command,
+):
+    cli.add_command(command)

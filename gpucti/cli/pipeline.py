@@ -1,0 +1,196 @@
+"""The main job: ``correct``; and the super-darks by themselves: ``superdark``, ``info``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gpucti.cli.common import EXIT_FAILED, chosen_device, device_options, messages, tell, with_options
+
+if TYPE_CHECKING:
+    from gpucti.watch import Event
+
+QUIET, NORMAL, LOUD = 0, 1, 2
+
+
+@click.command("correct")
+@click.argument("science_dir", required=False, default=".", type=click.Path())
+@click.option("-d", "--dark-dir", "dark_dir", type=click.Path(), help="Component darks (*_flt) [SCIENCE_DIR/../darks].")
+@click.option("-r", "--ref-dir", "ref_dir", type=click.Path(), help="CTI-corrected super-darks [SCIENCE_DIR/../ref].")
+@click.option("-n", "threads", type=click.IntRange(1), help="Threads that compute on a CPU [all].")
+@click.option(
+    "-p", "--pctetab", metavar="FILE", help="PCTETAB [the last *_pcte.fits of the super-darks' folder, or packaged]."
+)
+@click.option("--anneals", metavar="FILE", help="Anneal periods and their darks, JSON [the list saved in REF_DIR].")
+@click.option("--oref", metavar="DIR", help="Reference files, oref$ in headers [environment variable oref].")
+@with_options(device_options())
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "native", "hstcal"]),
+    default="auto",
+    show_default=True,
+    help="What calibrates: the embedded engine, or STScI's programs where they are installed.",
+)
+@click.option("--crds_update", "--crds-update", "crds_update", is_flag=True, help="Not there yet: best references.")
+@click.option("--clean", is_flag=True, help="Remove products of earlier runs in SCIENCE_DIR first.")
+@click.option("--clean_all", "--clean-all", "clean_all", is_flag=True, help="--clean, super-darks and corrected darks.")
+@click.option(
+    "--ignore_missing", "--ignore-missing", "ignore_missing", is_flag=True, help="Go on without darks that are missing."
+)
+@click.option(
+    "--single-dark-week",
+    "--single_dark_week",
+    "single_dark_week",
+    type=click.Choice(["stop", "basedark"]),
+    default="stop",
+    show_default=True,
+    help="A week with one dark has no weekdark: stop, or use a basedark of the period's other darks.",
+)
+@click.option("--allow", is_flag=True, help="Take other amplifiers, gains and offsets, and dates from 1990 on.")
+@click.option("--all_weeks", "--all-weeks", "all_weeks", is_flag=True, help="Make the super-darks of all weeks.")
+@click.option("--dry-run", "--dry_run", "dry_run", is_flag=True, help="Show the plan and change nothing.")
+@click.option(
+    "--json", "json_file", metavar="FILE", type=click.Path(), help="Write plan and result to this file, JSON."
+)
+@click.option("-v", "verbose", type=click.IntRange(0, 2), default=1, show_default=True, help="0 quiet, 1, 2 loud.")
+def correct_command(
+    science_dir: str,
+    dark_dir: str | None,
+    ref_dir: str | None,
+    device: str | None,
+    backend: str | None,
+    json_file: str | None,
+    verbose: int,
+    *,
+    crds_update: bool,
+    dry_run: bool,
+    **options: Any,
+) -> int | None:
+    """Correct all raw exposures of SCIENCE_DIR and calibrate them, with CTI-corrected super-darks.
+
+    Products go beside the raw files: ROOT_cte, and ROOT_flc, _crc, _s2c, _x2c, _s1c, _x1c. Raw files and component
+    darks are never changed.
+    """
+    from gpucti.atomic import atomic_output
+    from gpucti.pipeline import correct
+    from gpucti.plan_table import plan_data, plan_text
+    from gpucti.planning import plan
+
+    if crds_update:
+        raise click.UsageError("--crds_update: this version cannot update references; run `crds bestrefs` beforehand.")
+    folders = (science_dir, dark_dir, ref_dir)
+    options |= {"device": chosen_device(device, backend)}
+
+    def save(data: dict[str, Any]) -> None:
+        if json_file is not None:
+            with atomic_output(Path(json_file), overwrite=True) as stream:
+                stream.write(json.dumps(data, indent=1).encode() + b"\n")
+
+    if dry_run:
+        with messages(tell, verbose=verbose == LOUD):
+            it = plan(*folders, **options)
+        click.echo(plan_text(it))
+        save(plan_data(it))
+        return EXIT_FAILED if it.problems else None
+    with _stages(verbose) as (say, watch), messages(say, verbose=verbose == LOUD):
+        report = correct(*folders, progress=watch, **options)
+        for note in report.notes:
+            say(f"note: {note}")
+    if verbose > QUIET:
+        click.echo(report.summary())
+    save(report.data())
+    return None
+
+
+@contextmanager
+def _stages(verbose: int) -> Iterator[tuple[Callable[[str], None], Callable[[Event], None] | None]]:
+    """Yield what says a line, and what shows the steps of a run: bars, or lines where there is no terminal."""
+    if verbose == QUIET:
+        yield tell, None
+    elif not sys.stderr.isatty():
+        yield tell, lambda event: click.echo(f"{event.stage} {event.done}/{event.total}: {event.text}")
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, TextColumn("{task.fields[text]}"), console=Console(stderr=True)) as bars:
+            tasks: dict[str, Any] = {}
+
+            def show(event: Event) -> None:
+                if event.stage not in tasks:
+                    tasks[event.stage] = bars.add_task(f"{event.stage:<12}", total=event.total, text="")
+                bars.update(tasks[event.stage], completed=event.done, text=event.text)
+
+            def say(text: str) -> None:
+                bars.console.print(f"gpucti: {text}", markup=False, highlight=False, soft_wrap=True)
+
+            yield say, show
+
+
+@click.group("superdark")
+def superdark_group() -> None:
+    """Combine chosen darks: a basedark of an anneal period, a weekdark on top of it."""
+
+
+_superdark_options = with_options(
+    [
+        click.argument("darks", nargs=-1, required=True, metavar="DARK..."),
+        click.option("-o", "--output", required=True, type=click.Path(), help="The super-dark to write."),
+        click.option("--oref", metavar="DIR", help="Reference files, oref$ in headers [environment variable oref]."),
+        *device_options(),
+        click.option("--overwrite", is_flag=True, help="Replace an existing file."),
+    ]
+)
+
+
+@superdark_group.command("basedark")
+@_superdark_options
+def basedark_command(device: str | None, backend: str | None, **given: Any) -> None:
+    """Combine all darks of an anneal period, best CTI-corrected ones: DARK... -> OUTPUT."""
+    from gpucti.superdarks import make_basedark
+
+    _make_superdark(make_basedark, chosen_device(device, backend), **given)
+
+
+@superdark_group.command("weekdark")
+@_superdark_options
+@click.option("--basedark", required=True, type=click.Path(), help="The basedark of the anneal period.")
+def weekdark_command(device: str | None, backend: str | None, **given: Any) -> None:
+    """Put the hot pixels of a week's darks on top of a basedark: DARK... -> OUTPUT."""
+    from gpucti.superdarks import make_weekdark
+
+    _make_superdark(make_weekdark, chosen_device(device, backend), **given)
+
+
+def _make_superdark(
+    make: Callable[..., Path],
+    device: str | None,
+    *,
+    darks: tuple[str, ...],
+    output: str,
+    oref: str | None,
+    **options: Any,
+) -> None:
+    from gpucti.jobs import expand_files
+    from gpucti.references import run_environment
+
+    environment = run_environment(None if oref is None else Path(oref), Path(output).absolute().parent)
+    paths = expand_files(darks)
+    with messages(tell, verbose=False):
+        made = make(paths, output, device=device, environment=environment, **options)
+    click.echo(f"{made} made from {len(paths)} darks")
+
+
+@click.command("info")
+def info_command() -> None:
+    """Tell how to make and use super-darks of chosen darks."""
+    from gpucti.compat import custom_superdark_info
+
+    click.echo(custom_superdark_info())

@@ -1,0 +1,23 @@
+"""Data to try things on: ``simulate``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from gpucti.cli.common import chosen_device, device_options, messages, tell, with_options
+
+
+@click.command("simulate")
+@click.argument("folder", metavar="DIR", type=click.Path())
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Another seed, another visit.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier visit in DIR.")
+@with_options(device_options())
+def simulate_command(folder: str, device: str | None, backend: str | None, **options: Any) -> None:
+    """Write a synthetic visit into DIR: raw exposures, darks, reference files, the anneal list, and the truth."""
+    from gpucti.synthetic import simulate_visit
+
+    with messages(tell, verbose=False):
+        visit = simulate_visit(folder, device=chosen_device(device, backend) or "auto", progress=click.echo, **options)
+    click.echo(f"{visit.folder}: {', '.join(visit.exposures)} in {visit.science}")

@@ -1,0 +1,136 @@
+"""stis_cti's functions under their own names, for scripts that call them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from gpucti.dates import as_utc
+from gpucti.errors import InputError
+from gpucti.fitsfile import text_keyword
+from gpucti.scan import read_primary
+from gpucti.selection import NORMAL, Limits, refusal
+
+if TYPE_CHECKING:
+    from gpucti.pipeline import Report
+
+
+def stis_cti(
+    science_dir: str | os.PathLike[str],
+    dark_dir: str | os.PathLike[str],
+    ref_dir: str | os.PathLike[str],
+    num_processes: int,
+    pctetab: str | os.PathLike[str] | None = None,
+    all_weeks_flag: bool = False,
+    allow: bool = False,
+    clean: bool = False,
+    clean_all: bool = False,
+    crds_update: bool = False,
+    ignore_missing: bool = False,
+    verbose: int = 1,
+) -> Report:
+    """Run the pipeline with the arguments of stis_cti's function of this name; see `gpucti.correct`.
+
+    `num_processes` is the number of threads on a CPU. Nothing is printed whatever `verbose` says: a log lies in
+    `science_dir`, and the report is returned. What goes wrong is raised; nothing exits.
+
+    Raises
+    ------
+    InputError
+        `crds_update` is set: this version cannot update references.
+    """
+    if crds_update:
+        raise InputError("crds_update is True; this version cannot update references, run crds bestrefs beforehand")
+    from gpucti.pipeline import correct  # heavy, and only needed here
+
+    return correct(
+        science_dir,
+        dark_dir,
+        ref_dir,
+        threads=num_processes,
+        pctetab=pctetab,
+        all_weeks=all_weeks_flag,
+        allow=allow,
+        clean=clean,
+        clean_all=clean_all,
+        ignore_missing=ignore_missing,
+    )
+
+
+def viable_ccd_file(
+    file: str | os.PathLike[str],
+    earliest_date_allowed: datetime | None = None,
+    amplifiers_allowed: Collection[str] | None = None,
+    gains_allowed: Collection[int] | None = None,
+    offsts_allowed: Collection[int] | None = None,
+) -> bool:
+    """Tell whether the pipeline would correct a file; `gpucti.selection.refusal` also says why not.
+
+    Parameters
+    ----------
+    file : path
+        Raw exposure.
+    earliest_date_allowed : datetime, optional
+        By default 2009-05-01, UTC.
+    amplifiers_allowed, gains_allowed, offsts_allowed : collections, optional
+        Of CCDAMP, CCDGAIN, CCDOFFST; by default D, 1 and 4, 3.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such file.
+    InputError
+        It is not FITS or not from STIS, or the date is no datetime.
+    """
+    if earliest_date_allowed is not None and not isinstance(earliest_date_allowed, datetime):
+        raise InputError(f"earliest_date_allowed is {earliest_date_allowed!r}; expected a datetime.datetime")
+    primary = read_primary(file)
+    if text_keyword(primary, "INSTRUME", f"{os.fspath(file)}[0]") != "STIS":
+        raise InputError(f"{os.fspath(file)}[0]: INSTRUME is {primary['INSTRUME']!r}; expected 'STIS'")
+    limits = Limits(
+        NORMAL.earliest if earliest_date_allowed is None else as_utc(earliest_date_allowed),
+        NORMAL.amps if amplifiers_allowed is None else amplifiers_allowed,
+        NORMAL.gains if gains_allowed is None else gains_allowed,
+        NORMAL.offsets if offsts_allowed is None else offsts_allowed,
+    )
+    return refusal(primary, limits) is None
+
+
+_CUSTOM_SUPERDARKS = """\
+Super-darks of your own
+=======================
+
+`gpucti correct` makes the super-darks that your science needs. To choose the darks yourself:
+
+1. Choose component darks (calibrated files, *_flt.fits). For the basedark: all long ones (960 s or more) of the anneal
+   period, read with the amplifier of the science. For the weekdark: those of the days around the science exposure, two
+   at least. Leave out what you do not trust.
+
+2. Remove their CTI trails:
+
+       gpucti cte darks/*_flt.fits --outdir corrected/
+
+3. Combine them, the period first, then the week on top of it:
+
+       gpucti superdark basedark corrected/*_cte.fits -o my_basedark_drk.fits
+       gpucti superdark weekdark corrected/oabc01*_cte.fits --basedark my_basedark_drk.fits -o my_weekdark_drk.fits
+
+4. Name the weekdark in the headers of the science exposures, in Python:
+
+       from astropy.io import fits
+       fits.setval("science/oabc12010_raw.fits", "DARKFILE", value="mydarks$my_weekdark_drk.fits")
+
+   and say where mydarks is: `export mydarks=/path/to/folder/`, a folder other than REF_DIR.
+
+5. Run `gpucti correct science/`. Do not update the headers with CRDS in between: that puts the archive's super-dark
+   back.
+
+An exposure keeps its DARKFILE if PCTECORR is COMPLETE in that file, as it is in super-darks made of corrected darks.
+"""
+
+
+def custom_superdark_info() -> str:
+    """Return how to make and apply super-darks of chosen darks; ``gpucti info`` prints it."""
+    return _CUSTOM_SUPERDARKS
