@@ -9,9 +9,10 @@ from gpucti._version import __version__
 
 if TYPE_CHECKING:
     from gpucti.backends import get_backend
-    from gpucti.compat import custom_superdark_info, stis_cti, viable_ccd_file
+    from gpucti.compat import archive_dark_query, custom_superdark_info, stis_cti, viable_ccd_file
     from gpucti.correction import add_cti_arrays, correct_arrays
     from gpucti.errors import (
+        ArchiveError,
         BackendUnavailable,
         EngineError,
         FolderInUseError,
@@ -23,15 +24,18 @@ if TYPE_CHECKING:
         PlanError,
         ReferenceFileError,
     )
+    from gpucti.extraction import x1d
     from gpucti.files import add_cti_files, correct_files
     from gpucti.options import CorrectionOptions, RunOptions
     from gpucti.pctetab import Pctetab
     from gpucti.pipeline import Report, correct, run
     from gpucti.planning import plan
+    from gpucti.quicklook import plot_files
     from gpucti.superdarks import make_basedark, make_weekdark
     from gpucti.synthetic import simulate_visit
 
 __all__ = [
+    "ArchiveError",
     "BackendUnavailable",
     "CorrectionOptions",
     "EngineError",
@@ -49,6 +53,7 @@ __all__ = [
     "__version__",
     "add_cti_arrays",
     "add_cti_files",
+    "archive_dark_query",
     "correct",
     "correct_arrays",
     "correct_files",
@@ -57,16 +62,19 @@ __all__ = [
     "make_basedark",
     "make_weekdark",
     "plan",
+    "plot_files",
     "run",
     "simulate_visit",
     "stis_cti",
     "viable_ccd_file",
+    "x1d",
 ]
 
 _HOME = {
     "get_backend": "backends",
     "add_cti_arrays": "correction",
     "correct_arrays": "correction",
+    "x1d": "extraction",
     "add_cti_files": "files",
     "correct_files": "files",
     "CorrectionOptions": "options",
@@ -76,9 +84,11 @@ _HOME = {
     "correct": "pipeline",
     "run": "pipeline",
     "plan": "planning",
+    "plot_files": "quicklook",
     "make_basedark": "superdarks",
     "make_weekdark": "superdarks",
     "simulate_visit": "synthetic",
+    "archive_dark_query": "compat",
     "custom_superdark_info": "compat",
     "stis_cti": "compat",
     "viable_ccd_file": "compat",

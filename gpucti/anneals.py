@@ -49,6 +49,8 @@ class Dark:
         Amplifier, A to D; None if the list does not say.
     flt : bool
         Whether the archive has a calibrated file of it.
+    size : int or None
+        Bytes of that file; None if the list does not say.
     """
 
     exposure: str
@@ -57,6 +59,7 @@ class Dark:
     exptime: float
     ccdamp: str | None = None
     flt: bool = True
+    size: int | None = None
 
     @property
     def too_short(self) -> bool:
@@ -76,13 +79,15 @@ class Dark:
 class AnnealPeriod:
     """The time from one anneal (included) to the next (excluded), UTC, and the darks taken in it by time.
 
-    ``end`` is None while the period is open; ``index`` is a number of the list's own, of no effect.
+    ``end`` is None while the period is open; ``index`` is a number of the list's own, of no effect; ``asked`` is when
+    the archive gave this answer (None for other sources): an open period is known up to then.
     """
 
     start: datetime
     end: datetime | None
     darks: tuple[Dark, ...] = ()
     index: int | None = None
+    asked: datetime | None = None
 
     @property
     def start_date(self) -> str:
@@ -92,6 +97,10 @@ class AnnealPeriod:
     def contains(self, when: datetime) -> bool:
         """Tell whether a date (UTC, without a time zone) lies in the period."""
         return self.start <= when and (self.end is None or when < self.end)
+
+    def covers(self, when: datetime) -> bool:
+        """Tell whether a date is known to lie in the period: an open one may have ended since the archive was asked."""
+        return self.contains(when) and (self.end is not None or self.asked is None or when <= self.asked)
 
     def __str__(self) -> str:
         return f"{format_utc(self.start)} to {format_utc(self.end) if self.end else 'now'}"
@@ -131,8 +140,8 @@ def read_anneals(path: str | os.PathLike[str]) -> tuple[AnnealPeriod, ...]:
     """Read a list of anneal periods; darks are sorted by time.
 
     The file is JSON: a list of periods ``{"start", "end", "darks", "index"}``, ``end`` null while the last one is
-    open, ``index`` optional; ``darks`` a list of ``{"exposure", "proposid", "datetime", "exptime", "ccdamp", "flt"}``,
-    the last two optional. Dates are UTC.
+    open, ``index`` and ``asked`` optional; ``darks`` a list of ``{"exposure", "proposid", "datetime", "exptime",
+    "ccdamp", "flt", "size"}``, the last three optional. Dates are UTC.
 
     Raises
     ------
@@ -185,6 +194,7 @@ def write_anneals(periods: Sequence[AnnealPeriod], path: str | os.PathLike[str],
     for period in periods:
         item: dict[str, Any] = {} if period.index is None else {"index": period.index}
         item |= {"start": format_utc(period.start), "end": format_utc(period.end) if period.end else None}
+        item |= {} if period.asked is None else {"asked": format_utc(period.asked)}
         listed.append(item | {"darks": [_listed(dark) for dark in period.darks]})
     path = Path(path)
     with atomic_output(path, overwrite=overwrite) as out:
@@ -196,7 +206,8 @@ def _listed(dark: Dark) -> dict[str, Any]:
     item = {"exposure": dark.exposure, "proposid": dark.proposid, "datetime": format_utc(dark.start)}
     item |= {"exptime": dark.exptime}
     item |= {} if dark.ccdamp is None else {"ccdamp": dark.ccdamp}
-    return item if dark.flt else item | {"flt": False}
+    item |= {} if dark.flt else {"flt": False}
+    return item if dark.size is None else item | {"size": dark.size}
 
 
 def _parse(path: Path) -> Any:
@@ -233,7 +244,7 @@ def _shown(value: Any) -> str:
 
 
 def _period(item: Any, where: str) -> AnnealPeriod:
-    record = _Record(item, where, {"start", "end", "darks"}, {"index"})
+    record = _Record(item, where, {"start", "end", "darks"}, {"index", "asked"})
     start = record.time("start")
     end = None if item["end"] is None else record.time("end")
     if end is not None and end <= start:
@@ -242,7 +253,8 @@ def _period(item: Any, where: str) -> AnnealPeriod:
         raise record.error("darks", "a list")
     darks = tuple(_dark(dark, f"{where}, dark {number}") for number, dark in enumerate(item["darks"], start=1))
     index = None if item.get("index") is None else record.whole("index")
-    period = AnnealPeriod(start, end, tuple(sorted(darks, key=lambda dark: dark.start)), index)
+    asked = None if item.get("asked") is None else record.time("asked")
+    period = AnnealPeriod(start, end, tuple(sorted(darks, key=lambda dark: dark.start)), index, asked)
     for number, dark in enumerate(darks, start=1):
         if not period.contains(dark.start):
             raise InputError(
@@ -253,7 +265,7 @@ def _period(item: Any, where: str) -> AnnealPeriod:
 
 
 def _dark(item: Any, where: str) -> Dark:
-    record = _Record(item, where, {"exposure", "proposid", "datetime", "exptime"}, {"ccdamp", "flt"})
+    record = _Record(item, where, {"exposure", "proposid", "datetime", "exptime"}, {"ccdamp", "flt", "size"})
     exposure = item["exposure"].upper() if isinstance(item["exposure"], str) else ""
     if not _EXPOSURE.fullmatch(exposure):
         raise record.error("exposure", "a ROOTNAME such as 'OSD01AASQ'")
@@ -264,7 +276,8 @@ def _dark(item: Any, where: str) -> Dark:
     flt = item.get("flt", True)
     if not isinstance(flt, bool):
         raise record.error("flt", "true or false")
-    return Dark(exposure, record.whole("proposid"), record.time("datetime"), record.seconds("exptime"), amp, flt)
+    size = None if item.get("size") is None else record.whole("size")
+    return Dark(exposure, record.whole("proposid"), record.time("datetime"), record.seconds("exptime"), amp, flt, size)
 
 
 class _Record:

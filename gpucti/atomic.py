@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 _TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.tmp")
 #: Seconds after which a temporary file of another machine, or of a living process, is taken for left behind.
 _LEFT_BEHIND = 86400.0
+#: This process had written nothing before.
+_STARTED = time.time()
 
 
 @contextmanager
@@ -93,6 +95,8 @@ def _is_being_written(path: Path, machine: str, process: str) -> bool:
         age = time.time() - path.stat().st_mtime
     except OSError:
         return True  # gone: it was
+    if machine == _machine() and int(process) == os.getpid() and time.time() - age < _STARTED:
+        return False  # a process before us had our number, as in a container
     return age < _LEFT_BEHIND and (machine != _machine() or _is_alive(int(process)))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from gpucti.anneals import MIN_DARK_SECONDS, AnnealPeriod
 from gpucti.dates import as_utc
 from gpucti.errors import InputError
 from gpucti.fitsfile import text_keyword
@@ -14,7 +16,10 @@ from gpucti.scan import read_primary
 from gpucti.selection import NORMAL, Limits, refusal
 
 if TYPE_CHECKING:
+    from gpucti.jobs import Files
     from gpucti.pipeline import Report
+
+log = logging.getLogger(__name__)
 
 
 def stis_cti(
@@ -35,14 +40,7 @@ def stis_cti(
 
     `num_processes` is the number of threads on a CPU. Nothing is printed whatever `verbose` says: a log lies in
     `science_dir`, and the report is returned. What goes wrong is raised; nothing exits.
-
-    Raises
-    ------
-    InputError
-        `crds_update` is set: this version cannot update references.
     """
-    if crds_update:
-        raise InputError("crds_update is True; this version cannot update references, run crds bestrefs beforehand")
     from gpucti.pipeline import correct  # heavy, and only needed here
 
     return correct(
@@ -55,8 +53,77 @@ def stis_cti(
         allow=allow,
         clean=clean,
         clean_all=clean_all,
+        crds_update=crds_update,
         ignore_missing=ignore_missing,
     )
+
+
+def archive_dark_query(
+    files: Files,
+    anneal_data: Sequence[Any] | None = None,
+    min_exptime: float | None = None,
+    verbose: bool | int = False,
+    print_results: bool = True,
+) -> list[dict[str, Any]]:
+    """Return the anneal periods of some exposures, and the darks that their super-darks need, from the archive.
+
+    Nothing is printed or saved; `verbose` and `print_results` are there for stis_cti's sake, and the names go to the
+    log. ``gpucti darks`` prints, saves and downloads, `gpucti.archive.anneal_periods` is the same for programs.
+
+    Parameters
+    ----------
+    files : path, pattern, or several
+        Science exposures.
+    anneal_data : sequence, optional
+        Periods known already, as this function returns them, or `AnnealPeriod`; the archive is not asked.
+    min_exptime : float, optional
+        Seconds; shorter darks are left out. By default 960.
+
+    Returns
+    -------
+    list of dict
+        Periods by time, each once: ``start`` and ``end`` (datetime, UTC; ``end`` None while the period is open),
+        ``index`` (None, unless `anneal_data` has one) and ``darks``, dictionaries with ``exposure``, ``proposid``,
+        ``datetime`` and ``exptime``.
+
+    Raises
+    ------
+    InputError
+        A file is missing or not from STIS, or lies in no period of `anneal_data`.
+    ArchiveError
+        The archive does not answer or does not decide.
+    """
+    from gpucti.archive import anneal_periods, archive_settings, exposure_starts
+
+    starts = exposure_starts(files).values()
+    least = MIN_DARK_SECONDS if min_exptime is None else float(min_exptime)
+    if anneal_data is None:
+        answer = anneal_periods(starts, settings=archive_settings(), min_exptime=least)
+        for note in answer.notes:
+            log.warning("%s", note)
+        periods = [_as_dict(period, least) for period in answer.periods]
+    else:
+        given = [_as_dict(one, 0.0) if isinstance(one, AnnealPeriod) else one for one in anneal_data]
+        first = [next((one for one in given if _contains(one, when)), None) for when in starts]
+        if None in first:
+            raise InputError("anneal_data: an exposure lies in none of the periods; expected a list that covers it")
+        periods = [one for one in given if any(one is other for other in first)]
+    names = sorted({dark["exposure"] for period in periods for dark in period["darks"]})
+    log.info("%d darks: %s", len(names), ", ".join(names))
+    return periods
+
+
+def _as_dict(period: AnnealPeriod, least: float) -> dict[str, Any]:
+    darks = [
+        {"exposure": dark.exposure, "proposid": dark.proposid, "datetime": dark.start, "exptime": dark.exptime}
+        for dark in period.darks
+        if dark.exptime >= least
+    ]
+    return {"index": period.index, "start": period.start, "end": period.end, "darks": darks}
+
+
+def _contains(period: Mapping[str, Any], when: datetime) -> bool:
+    return bool(period["start"] <= when and (period["end"] is None or when < period["end"]))
 
 
 def viable_ccd_file(
@@ -124,8 +191,8 @@ Super-darks of your own
 
    and say where mydarks is: `export mydarks=/path/to/folder/`, a folder other than REF_DIR.
 
-5. Run `gpucti correct science/`. Do not update the headers with CRDS in between: that puts the archive's super-dark
-   back.
+5. Run `gpucti correct science/`. Its --crds_update leaves your DARKFILE alone; `crds bestrefs` by hand does not: that
+   puts the archive's super-dark back.
 
 An exposure keeps its DARKFILE if PCTECORR is COMPLETE in that file, as it is in super-darks made of corrected darks.
 """

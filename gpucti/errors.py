@@ -49,3 +49,7 @@ class FolderInUseError(GpuctiError, RuntimeError):
 
 class PlanError(InputError):
     """A run cannot begin: the message lists everything that stands in its way."""
+
+
+class ArchiveError(GpuctiError, RuntimeError):
+    """The archive cannot be reached, does not answer as it should, or cannot decide; the message says how to go on."""

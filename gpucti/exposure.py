@@ -67,6 +67,7 @@ class StisKeywords:
     primary: fits.Header
     sci_headers: tuple[fits.Header, ...]
     shape: tuple[int, int]
+    wavecal_names: dict[str, str]
 
     @property
     def amp(self) -> str:
@@ -180,12 +181,15 @@ class ExposureHeaders(StisKeywords):
         SCI headers by EXTVER.
     shape : (rows, cols)
         Of every array in the file.
+    wavecal_names : dict
+        Names of references by keyword that take the place of those in the header of its wavecal.
     """
 
     path: Path
     primary: fits.Header
     sci_headers: tuple[fits.Header, ...]
     shape: tuple[int, int]
+    wavecal_names: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> ExposureHeaders:
@@ -217,6 +221,8 @@ class Exposure(StisKeywords):
         Every other extension as it lies in the file; written back unchanged, behind the image sets.
     sha256 : str
         Digest (hex) of the file as it lay on disk; empty for an exposure made in memory.
+    wavecal_names : dict
+        See `ExposureHeaders`.
     """
 
     path: Path
@@ -224,6 +230,7 @@ class Exposure(StisKeywords):
     imsets: tuple[ImageSet, ...]
     extras: tuple[bytes, ...] = ()
     sha256: str = ""
+    wavecal_names: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Exposure:
@@ -310,6 +317,8 @@ def _image_hdu(name: str, number: int, array: npt.NDArray[Any], header: fits.Hea
     header = header.copy()
     for storage in STORAGE_KEYWORDS:
         header.remove(storage, ignore_missing=True)
+    array = array.view()
+    array.flags.writeable = False  # else astropy swaps its bytes in place while it writes, and others read it then
     hdu = fits.ImageHDU(data=array, header=header)  # sets BITPIX, NAXISn, and BZERO for unsigned integers
     for key, value in (("EXTNAME", name), ("EXTVER", number)):
         if hdu.header.get(key) != value:

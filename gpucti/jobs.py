@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from gpucti.atomic import refuse_existing
 from gpucti.errors import InputError, MissingFileError, OutputExistsError, ReferenceFileError
@@ -23,6 +24,18 @@ log = logging.getLogger(__name__)
 IO_THREADS = min(8, os.cpu_count() or 1)
 #: What callers may give as `files`: one name or several; a str may hold a glob pattern.
 Files = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+class InputOutput(Protocol):
+    """What `check_outputs` looks at: the file that is read and the file that is written."""
+
+    @property
+    def path(self) -> Path:
+        """The input."""
+
+    @property
+    def output(self) -> Path:
+        """Where the result goes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +129,7 @@ def plan_jobs(
         Raises `InputError` for a file that must not be treated.
     """
     tables = _Tables(pctetab)
-    folder = None if outdir is None else _checked_folder(Path(outdir))
+    folder = None if outdir is None else checked_folder(Path(outdir))
     jobs = []
     for headers in _read_headers(expand_files(files)):
         headers.require_trimmed()
@@ -127,7 +140,7 @@ def plan_jobs(
         _require_date(table, headers)
         _require_columns(table, headers)
         jobs.append(Job(headers, output, table, name))
-    _check_outputs(jobs, overwrite=overwrite)
+    check_outputs(jobs, overwrite=overwrite)
     return jobs
 
 
@@ -213,8 +226,8 @@ def _require_columns(table: Pctetab, headers: ExposureHeaders) -> None:
         )
 
 
-def _checked_folder(folder: Path) -> Path:
-    """Return `folder` if it is one, or can be made, and can be written to."""
+def checked_folder(folder: Path) -> Path:
+    """Return `folder` if it is one, or can be made, and can be written to; else raise `InputError`."""
     above = folder
     while not above.exists() and above != above.parent:
         above = above.parent
@@ -225,8 +238,14 @@ def _checked_folder(folder: Path) -> Path:
     return folder
 
 
-def _check_outputs(jobs: Sequence[Job], *, overwrite: bool) -> None:
-    """Raise for outputs that two inputs share, that are inputs, that exist, or whose folder is read-only."""
+def check_outputs(jobs: Sequence[InputOutput], *, overwrite: bool) -> None:
+    """Raise for outputs that two inputs share, that are inputs, that exist, or whose folder is read-only.
+
+    Raises
+    ------
+    InputError, OutputExistsError
+        The first of the former; the first of the latter, with their number.
+    """
     inputs = {job.path.resolve(): job.path for job in jobs}
     taken: dict[Path, Path] = {}
     existing = []
@@ -243,7 +262,7 @@ def _check_outputs(jobs: Sequence[Job], *, overwrite: bool) -> None:
                 "apart, with different outdirs"
             )
         taken[target] = job.path
-        _checked_folder(job.output.parent)
+        checked_folder(job.output.parent)
         try:
             refuse_existing(job.output, overwrite=overwrite)
         except OutputExistsError as error:

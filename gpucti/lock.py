@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,15 +38,16 @@ def folder_lock(folder: Path) -> Iterator[None]:
             f"{folder}: another gpucti run works here ({_holder(path)}); wait for it to end, or stop it"
         ) from None
     try:
-        path.write_text(
-            json.dumps(
-                {
-                    "process": os.getpid(),
-                    "machine": platform.node(),
-                    "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
-                }
+        with suppress(OSError):  # a full disk: whoever comes meanwhile is not told whose lock it is
+            path.write_text(
+                json.dumps(
+                    {
+                        "process": os.getpid(),
+                        "machine": platform.node(),
+                        "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+                    }
+                )
             )
-        )
         yield
     finally:
         lock.release()

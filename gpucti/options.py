@@ -93,12 +93,20 @@ class RunOptions:
         Anneal periods and their darks. By default the list saved in the folder of super-darks.
     oref : path, optional
         Folder that ``oref$`` stands for, in place of the environment variable.
+    crds_update : bool
+        Ask CRDS for the best references of exposures, wavecals and darks, and use those.
     clean : bool
         Remove what earlier runs made of the science exposures.
     clean_all : bool
         `clean`, and make super-darks and corrected darks anew.
     ignore_missing : bool
         Go on with an incomplete set of darks.
+    download : bool
+        Fetch component darks that are not there from the archive (MAST).
+    offline : bool
+        Never ask the archive, not even for anneal periods that no list has.
+    mast_server : str, optional
+        Address of the archive or a mirror; by default GPUCTI_MAST_SERVER, else what astroquery is configured with.
     allow : bool
         Take exposures of other amplifiers, gains and offsets too, and from 1990 on.
     all_weeks : bool
@@ -116,9 +124,13 @@ class RunOptions:
     pctetab: Path | None = None
     anneals: Path | None = None
     oref: Path | None = None
+    crds_update: bool = False
     clean: bool = False
     clean_all: bool = False
     ignore_missing: bool = False
+    download: bool = False
+    offline: bool = False
+    mast_server: str | None = None
     allow: bool = False
     all_weeks: bool = False
     single_dark_week: str = "stop"
@@ -137,6 +149,8 @@ class RunOptions:
         for name, allowed in (("engine", ENGINES), ("single_dark_week", SINGLE_DARK_WEEK)):
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(allowed)}")
+        if self.download and self.offline:
+            raise InputError("download and offline are both set; one needs the archive, the other forbids it")
         if self.threads is not None and whole_number("threads", self.threads) < 1:
             raise InputError(f"threads is {self.threads!r}; expected 1 or more")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,14 +14,15 @@ from typing import Any
 from gpucti._version import __version__
 from gpucti.anneals import SAVED_NAME, write_anneals
 from gpucti.atomic import clear_leftovers
-from gpucti.errors import MissingFileError
+from gpucti.errors import MissingFileError, OutputExistsError
 from gpucti.lock import folder_lock
+from gpucti.pipeline_archive import keep_anneals, with_darks
 from gpucti.pipeline_darks import make_superdarks
 from gpucti.pipeline_science import calibrate_science
-from gpucti.tasks import Plan
 from gpucti.plan_table import plan_text
 from gpucti.planning import plan as make_plan
 from gpucti.planning_darks import DARKS_ELSEWHERE
+from gpucti.tasks import Plan
 from gpucti.watch import Progress, Watch
 
 
@@ -143,6 +145,9 @@ def _run(plan: Plan, progress: Progress | None) -> Report:
     watch = Watch(progress, _logfile(plan))
     with watch.logging():
         watch.say(f"gpucti {__version__}, {plan.backend.describe()}, {plan.engine.describe()}")
+        if plan.downloads:
+            plan = with_darks(plan, watch)
+        assert plan.backend is not None and plan.engine is not None
         for line in plan_text(plan).splitlines():
             watch.say(line)
         _prepare(plan, watch)
@@ -178,8 +183,14 @@ def _prepare(plan: Plan, watch: Watch) -> None:
     for path in plan.deletions:
         path.unlink(missing_ok=True)
         watch.say(f"{path}: removed")
-    if plan.anneals and plan.options.anneals is not None and not (folders.ref / SAVED_NAME).exists():
-        write_anneals(plan.anneals, folders.ref / SAVED_NAME, overwrite=False)
+    saved = folders.ref / SAVED_NAME
+    if not (plan.anneals and folders.ref.is_dir() and os.access(folders.ref, os.W_OK | os.X_OK)):
+        return
+    if plan.options.anneals is None:
+        keep_anneals(plan.anneals, saved)
+    elif plan.superdarks and not saved.exists():
+        with suppress(OutputExistsError):  # another run that shares the folder was quicker
+            write_anneals(plan.anneals, saved, overwrite=False)
 
 
 def _logfile(plan: Plan) -> Path:

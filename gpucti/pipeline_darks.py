@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gpucti.backends.base import Backend
+from gpucti.crds import rename
 from gpucti.errors import InputError
 from gpucti.exposure import Exposure
 from gpucti.jobs import IO_THREADS
-from gpucti.tasks import DarkTask, Plan, SuperdarkTask
 from gpucti.provenance import RECIPE, Provenance
 from gpucti.superdarks import Superdark, combine_basedark, combine_weekdark, read_superdark, write_superdark
+from gpucti.tasks import DarkTask, Plan, SuperdarkTask
 from gpucti.treatment import correct_exposures, require_finite
 from gpucti.watch import Watch
 
@@ -63,7 +64,7 @@ class _Workshop:
         self._darks: dict[Path, Exposure] = {}
         self._basedarks: dict[Path, Superdark] = {}
         self._uses = Counter(dark.file.path for task in todo for dark in task.darks)
-        self._total = len(plan.superdarks)
+        self._total = len(todo)
         self.corrected = 0
 
     def run(self, pool: ThreadPoolExecutor) -> None:
@@ -103,10 +104,14 @@ class _Workshop:
         """Read a dark, its corrected version if that will do."""
         if task.reuse:
             try:
-                return _Dark(Exposure.read(task.output), trailed=False)
+                dark = Exposure.read(task.output)
+                require_finite(dark)
+                return _Dark(dark, trailed=False)
             except InputError as error:
                 self._watch.say(f"{error}; made again from {task.file.path}")
         dark = Exposure.read(task.file.path)
+        if dark.sha256 != task.file.sha256:
+            raise InputError(f"{task.file.path}: changed while the run was going on; run again")
         dark.require_trimmed()
         dark.require_uncorrected()
         require_finite(dark)
@@ -152,8 +157,16 @@ class _Workshop:
     def _has(self, basedark: SuperdarkTask) -> bool:
         return basedark.reuse or basedark not in self._todo
 
+    def _renamed(self, path: Path) -> Exposure:
+        """Return a dark with the references that the plan has for it; what is written keeps those of its file."""
+        dark, names = self._darks[path], self._plan.renamed.get(path)
+        if names:
+            dark = replace(dark, primary=dark.primary.copy())
+            rename(dark.primary, names)
+        return dark
+
     def _make(self, task: SuperdarkTask) -> None:
-        darks = [self._darks[dark.file.path] for dark in task.darks]
+        darks = [self._renamed(dark.file.path) for dark in task.darks]
         references = self._plan.references
         if task.basedark is None:
             superdark = combine_basedark(darks, references=references, backend=self._backend)

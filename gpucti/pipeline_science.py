@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from gpucti.atomic import atomic_output, temporary_name
 from gpucti.backends.base import Backend
 from gpucti.calibration.base import BiasSubtracted, Engine
+from gpucti.crds import rename
 from gpucti.errors import EngineError
 from gpucti.exposure import Exposure
 from gpucti.jobs import IO_THREADS
-from gpucti.tasks import CORRECTED, PARTIAL, PRODUCTS, SUFFIXES, TRAILERS, Plan, ScienceTask
 from gpucti.provenance import RECIPE
+from gpucti.tasks import CORRECTED, PARTIAL, PRODUCTS, SUFFIXES, TRAILERS, Plan, ScienceTask
 from gpucti.treatment import Treated, correct_exposures, require_finite
 from gpucti.watch import Watch
 
@@ -51,7 +53,7 @@ def calibrate_science(plan: Plan, watch: Watch) -> list[ScienceDone]:
     with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="gpucti-science") as pool:
         for chunk in _chunks(todo):
             with watch.timing("reading"):
-                raws = list(pool.map(_read, chunk))
+                raws = list(pool.map(partial(_read, plan.renamed), chunk))
             with watch.timing("bias"):
                 blts = list(pool.map(plan.engine.subtract_bias, raws))
             with watch.timing("CTI of science"):
@@ -80,9 +82,11 @@ def _chunks(tasks: Sequence[ScienceTask]) -> Iterator[list[ScienceTask]]:
         yield chunk
 
 
-def _read(task: ScienceTask) -> Exposure:
+def _read(renamed: Mapping[Path, Mapping[str, str]], task: ScienceTask) -> Exposure:
     raw = Exposure.read(task.path)
     require_finite(raw)
+    rename(raw.primary, renamed.get(task.path, {}))
+    raw = replace(raw, wavecal_names=task.headers.wavecal_names)
     return raw
 
 
@@ -93,7 +97,7 @@ def _correct(
     exposures = []
     for task, raw, blt in zip(tasks, raws, blts, strict=True):
         exposure = blt.exposure.with_imsets(blt.exposure.imsets)
-        exposure = replace(exposure, path=task.product(CORRECTED), sha256=raw.sha256)
+        exposure = replace(exposure, path=task.product(CORRECTED), sha256=raw.sha256, wavecal_names=raw.wavecal_names)
         if task.darkfile:
             exposure.primary["DARKFILE"] = task.darkfile
         exposure.primary[RECIPE] = task.recipe
@@ -131,7 +135,9 @@ def _calibrate(task: ScienceTask, bias_trailer: str, treated: Treated, engine: E
     exposure.primary[PRODUCTS] = (" ".join(SUFFIXES[kind] for kind in made.products), "products made of this exposure")
     exposure.primary[PARTIAL] = (bool(made.omitted), "the header asks for more than was made")
     kept = exposure.write(task.product(CORRECTED), overwrite=True)
-    return ScienceDone((kept, *products), made.omitted, treated.repairs)
+    return ScienceDone(
+        (kept, *products), tuple(f"{task.root}: {sentence}" for sentence in made.omitted), treated.repairs
+    )
 
 
 @contextmanager

@@ -103,6 +103,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
             }
             for dark in plan.darks
         ],
+        "references_by_crds": {str(path): dict(names) for path, names in plan.renamed.items()},
         "missing_darks": list(plan.missing),
         "unneeded_darks": {one.name: one.reason for one in plan.unneeded},
         "deletions": [str(path) for path in plan.deletions],

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gpucti.anneals import SAVED_NAME, AnnealPeriod, period_of, read_anneals
+from gpucti.anneals import SAVED_NAME, AnnealPeriod, Dark, period_of, read_anneals
+from gpucti.archive import anneal_periods, archive_settings
+from gpucti.archive_download import darks_on_disk
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.calibration import get_engine
 from gpucti.calibration.base import Engine
 from gpucti.calibration.reffiles import References
+from gpucti.crds import CrdsSetup, crds_setup
 from gpucti.errors import GpuctiError, MissingFileError
 from gpucti.exposure import ExposureHeaders
 from gpucti.options import RunOptions
 from gpucti.pctetab import Pctetab
-from gpucti.tasks import Folders, Plan, Refused, ScienceTask, SuperdarkTask
-from gpucti.planning_darks import Wanted, plan_superdarks
-from gpucti.planning_science import own_superdark, plan_science
+from gpucti.planning_crds import Updates, update_references
+from gpucti.planning_darks import SuperdarkPlan, Wanted, plan_superdarks
+from gpucti.planning_science import own_superdark, plan_science, waiting_task
 from gpucti.provenance import Provenance
 from gpucti.references import run_environment
-from gpucti.scan import start_time
+from gpucti.scan import read_primary, start_time
 from gpucti.selection import find_science
-from gpucti.weeks import find_darks
+from gpucti.tasks import Folders, Plan, Refused, ScienceTask, SuperdarkTask
+from gpucti.weeks import DarkFile, find_darks
 
 
 def plan(
@@ -62,26 +68,41 @@ def plan(
     return _Planner(folders, RunOptions(**options)).plan()
 
 
+def replan(before: Plan, anneals: tuple[AnnealPeriod, ...]) -> Plan:
+    """Return the plan that follows on one whose darks have been fetched; the archive is not asked again."""
+    return _Planner(before.folders, replace(before.options, download=False), anneals).plan()
+
+
 class _Planner:
     """Collects the parts of a plan, and what goes wrong with them."""
 
-    def __init__(self, folders: Folders, options: RunOptions) -> None:
+    def __init__(self, folders: Folders, options: RunOptions, anneals: tuple[AnnealPeriod, ...] | None = None) -> None:
+        self.anneals = anneals
         self.folders = folders
         self.options = options
-        self.environment = run_environment(options.oref, folders.ref)
-        self.references = References(self.environment)
         self.problems: list[str] = []
+        self.environment = run_environment(options.oref, folders.ref)
+        self.crds: CrdsSetup | None = None
+        if options.crds_update:
+            with self.collecting():
+                self.crds = crds_setup(run_environment(None, folders.ref), folders.ref, options.oref)
+                self.environment = dict(self.crds.environment)
+        self.updates = Updates()
+        self.references = References(self.environment)
         self.notes: list[str] = []
         self.refused: list[Refused] = []
 
     @contextmanager
-    def collecting(self) -> Iterator[None]:
-        """Turn an error of ours into a problem of the plan."""
+    def collecting(self, about: Path | None = None) -> Iterator[None]:
+        """Turn an error of ours into a problem of the plan, which names the file that it is about."""
         try:
             yield
         except (GpuctiError, OSError) as error:
-            if str(error) not in self.problems:
-                self.problems.append(str(error))
+            problem = str(error)
+            if about is not None and about.name not in problem:
+                problem = f"{about}: {problem}"
+            if problem not in self.problems:
+                self.problems.append(problem)
 
     def plan(self) -> Plan:
         """Return the plan."""
@@ -155,40 +176,35 @@ class _Planner:
 
     def _work(self, exposures: list[ExposureHeaders], provenance: Provenance, engine: Engine) -> dict[str, Any]:
         """Return the parts of the plan that depend on table and engine."""
-        periods: tuple[AnnealPeriod, ...] = ()
-        wanted: dict[Path, Wanted] = {}
-        own: dict[Path, Path] = {}
-        for headers in exposures:
+        needy, own = self._dark_needs(exposures)
+        periods, wanted = self._in_periods(needy)
+        darks = SuperdarkPlan()
+        found: Mapping[str, DarkFile] | None = None
+        if wanted:
             with self.collecting():
-                if headers.switch("DARKCORR") != "PERFORM":
-                    continue
-                superdark = own_superdark(headers, self.folders, self.environment)
-                if superdark is not None:
-                    own[headers.path] = superdark
-                    continue
-                periods = periods or self._anneals()
-                wanted[headers.path] = Wanted(
-                    headers, period_of(start_time(headers.primary, f"{headers.path}[0]"), periods)
-                )
-        superdarks: tuple[SuperdarkTask, ...] = ()
-        parts: dict[str, Any] = {}
-        of: dict[Path, SuperdarkTask] = {}
-        if wanted and not self.problems:
+                found = self._found_darks({want.period: None for want in wanted})
+        if self.crds is not None:
+            its = {want.period: None for want in wanted}
+            self.updates = update_references(exposures, own, found or {}, its, engine, self.crds)
+            self.problems += self.updates.problems
+            self.notes += self.updates.notes
+        if found is not None:
             with self.collecting():
-                darks = plan_superdarks(
-                    list(wanted.values()), self._found_darks(), self.folders, self.options, provenance, self.references
-                )
-                superdarks, of = darks.tasks, darks.of
-                parts = {"missing": darks.missing, "unneeded": darks.unneeded}
-                self.problems += darks.problems
-                self.notes += darks.notes
+                darks = plan_superdarks(wanted, found, self.folders, self.options, provenance, self.references)
+        self.problems += darks.problems
+        self.notes += darks.notes
+        downloads = self._downloads(wanted, darks.missing)
+        superdarks = darks.tasks
         science: list[ScienceTask] = []
         deletions: list[Path] = []
         for headers in exposures:
-            with self.collecting():
+            if headers in needy and headers.path not in darks.of:
+                science.append(waiting_task(headers, provenance))
+                continue
+            with self.collecting(headers.path):
                 task = plan_science(
                     headers,
-                    of.get(headers.path),
+                    darks.of.get(headers.path),
                     own.get(headers.path),
                     self.options,
                     provenance,
@@ -197,7 +213,7 @@ class _Planner:
                 )
                 science.append(task.task)
                 deletions += task.deletions
-        self._check_references(exposures, engine, set(wanted))
+        self._check_references(exposures, engine, {headers.path for headers in needy})
         self._note_extrapolation(exposures, provenance)
         if self.options.clean_all:
             deletions += [
@@ -205,40 +221,116 @@ class _Planner:
             ]
         else:
             superdarks = _needed(superdarks, science, all_weeks=self.options.all_weeks)
+        self._check_ref_folder(superdarks)
         return {
             "science": tuple(science),
             "superdarks": superdarks,
             "anneals": periods,
+            "downloads": downloads,
+            "missing": darks.missing,
+            "unneeded": darks.unneeded,
             "deletions": tuple(dict.fromkeys(deletions)),
-            **parts,
+            "renamed": self.updates.names,
         }
 
-    def _anneals(self) -> tuple[AnnealPeriod, ...]:
-        """Return the list of anneal periods: the file asked for, or the one saved."""
-        if self.options.anneals is not None:
-            return read_anneals(self.options.anneals)
-        saved = self.folders.ref / SAVED_NAME
-        if saved.is_file():
-            return read_anneals(saved)
-        raise MissingFileError(
-            f"no list of anneal periods and their darks: {saved} does not exist, and this version cannot ask the "
-            "archive; give a list with --anneals FILE (docs/superdarks.md shows what it holds)"
-        )
+    def _dark_needs(self, exposures: list[ExposureHeaders]) -> tuple[list[ExposureHeaders], dict[Path, Path]]:
+        """Return the exposures that need a super-dark of the run, and the ones that others bring along, by path."""
+        needy: list[ExposureHeaders] = []
+        own: dict[Path, Path] = {}
+        for headers in exposures:
+            with self.collecting(headers.path):
+                if headers.switch("DARKCORR") != "PERFORM":
+                    continue
+                superdark = own_superdark(headers, self.folders, self.environment)
+                if superdark is None:
+                    needy.append(headers)
+                else:
+                    own[headers.path] = superdark
+        return needy, own
 
-    def _found_darks(self) -> Any:
+    def _in_periods(self, needy: list[ExposureHeaders]) -> tuple[tuple[AnnealPeriod, ...], list[Wanted]]:
+        """Return the list of anneal periods, and in which of them each exposure was taken."""
+        starts: dict[Path, datetime] = {}
+        for headers in needy:
+            with self.collecting(headers.path):
+                starts[headers.path] = start_time(headers.primary, f"{headers.path}[0]")
+        periods: tuple[AnnealPeriod, ...] = ()
+        wanted: list[Wanted] = []
+        if starts:
+            with self.collecting():
+                periods = self._anneals(list(starts.values()))
+        for headers in needy if periods else []:
+            if headers.path in starts:
+                with self.collecting(headers.path):
+                    wanted.append(Wanted(headers, period_of(starts[headers.path], periods)))
+        return periods, wanted
+
+    def _anneals(self, starts: Sequence[datetime]) -> tuple[AnnealPeriod, ...]:
+        """Return the list of anneal periods: the file asked for, or the one saved and what the archive adds to it."""
+        if self.anneals is not None:
+            return self.anneals
+        saved = self.folders.ref / SAVED_NAME
+        if self.options.anneals is not None:
+            periods = read_anneals(self.options.anneals)
+            if saved.is_file() and not self.options.anneals.samefile(saved) and read_anneals(saved) != periods:
+                self.notes.append(
+                    f"{saved} is another list than {self.options.anneals}, and stays; runs without --anneals take it"
+                )
+            return periods
+        options = self.options
+        answer = anneal_periods(
+            starts,
+            saved=saved,
+            settings=archive_settings(options.mast_server),
+            offline=options.offline,
+            renew=options.download,
+        )
+        self.notes += answer.notes
+        return answer.known
+
+    def _downloads(self, wanted: Sequence[Wanted], missing: Sequence[str]) -> tuple[Dark, ...]:
+        """Return the darks that the run fetches first, or looks at whether they are good."""
+        if not self.options.download:
+            return ()
+        periods = dict.fromkeys(want.period for want in wanted)
+        darks = tuple(dark for period in periods for dark in period.darks if dark.flt and not dark.too_short)
+        if missing:
+            size = sum(dark.size or 0 for dark in darks if dark.exposure in missing)
+            self.notes.append(
+                f"{len(missing)} darks will be fetched from the archive ({size / 1e6:.0f} MB), and the plan made anew"
+            )
+        return darks
+
+    def _found_darks(self, periods: Iterable[AnnealPeriod]) -> dict[str, DarkFile]:
+        if self.options.download:  # damaged files count as missing, and are fetched anew
+            names = [dark.exposure for period in periods for dark in period.darks]
+            found = darks_on_disk(names, self.folders.darks)
+            return {name: DarkFile(path, read_primary(path), name) for name, path in found.items()}
         if not self.folders.darks.is_dir():
             raise MissingFileError(
-                f"{self.folders.darks}: no such folder; give the one with the component darks (*_flt.fits)"
+                f"{self.folders.darks}: no such folder; give the one with the component darks (*_flt.fits), or fetch them "
+                "(--download)"
             )
         return find_darks(self.folders.darks)
+
+    def _check_ref_folder(self, superdarks: Sequence[SuperdarkTask]) -> None:
+        """Make it a problem if super-darks are to be written where they cannot be."""
+        above = self.folders.ref.absolute()
+        while not above.exists() and above != above.parent:
+            above = above.parent
+        if any(not task.reuse for task in superdarks) and not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+            what = "cannot be written to" if above.is_dir() else "is not a folder"
+            self.problems.append(f"{above}: {what}, and super-darks go to {self.folders.ref}; give another ref_dir")
 
     def _check_references(self, exposures: Sequence[ExposureHeaders], engine: Engine, replaced: set[Path]) -> None:
         """Make one problem of all reference files that are not there, by keyword."""
         missing: dict[tuple[str, str], list[str]] = {}
         for headers in exposures:
-            with self.collecting():
+            with self.collecting(headers.path):
                 for required in engine.references(headers):
-                    if required.path is None and not (required.keyword == "DARKFILE" and headers.path in replaced):
+                    told = required.name in self.updates.unfetched
+                    spared = required.keyword == "DARKFILE" and headers.path in replaced
+                    if required.path is None and not told and not spared:
                         missing.setdefault((required.keyword, required.name), []).append(headers.path.name)
         if not missing:
             return
@@ -248,8 +340,13 @@ class _Planner:
         ]
         hint = ""
         if any("oref" in name for _, name in missing):
-            hint = f"; oref is {self.environment.get('oref') or 'not set: give --oref FOLDER, or set the variable'}"
-        self.problems.append(f"{len(missing)} reference files are missing{hint}\n" + "\n".join(lines))
+            oref = self.environment.get("oref")
+            hint = "; oref is " + (
+                f"{oref}: fetch them, or give --oref FOLDER" if oref else "not set: give --oref FOLDER"
+            )
+        what = "1 reference file is" if len(missing) == 1 else f"{len(missing)} reference files are"
+        todo = "; put names of files into the headers (crds bestrefs does)"
+        self.problems.append(f"{what} missing{hint or todo}\n" + "\n".join(lines))
 
     def _note_extrapolation(self, exposures: Sequence[ExposureHeaders], provenance: Provenance) -> None:
         last = provenance.pctetab.last_scale_mjd

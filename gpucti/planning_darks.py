@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,13 +13,13 @@ from astropy.io import fits
 
 from gpucti.anneals import AnnealPeriod
 from gpucti.calibration.reffiles import References
-from gpucti.errors import GpuctiError, InputError, MissingDarksError
+from gpucti.errors import GpuctiError, InputError, MissingDarksError, ReferenceFileError
 from gpucti.exposure import ExposureHeaders
 from gpucti.fitsfile import find_file, read_hdus
 from gpucti.options import RunOptions
-from gpucti.tasks import CORRECTED, DarkTask, Folders, SuperdarkTask, Unneeded
 from gpucti.provenance import RECIPE, Provenance, recipe
 from gpucti.scan import start_time
+from gpucti.tasks import CORRECTED, DarkTask, Folders, SuperdarkTask, Unneeded
 from gpucti.weeks import (
     DarkFile,
     DarkSelection,
@@ -84,7 +83,7 @@ def plan_superdarks(
         with planner.collecting():
             selections[period, amp] = select_darks(period, amp, found)
     with planner.collecting():
-        if not options.ignore_missing:
+        if not options.ignore_missing and not options.download:
             require_complete(selections.values(), folders.darks)
     for key, selection in selections.items():
         with planner.collecting():
@@ -127,13 +126,13 @@ class _Planner:
         unneeded = (Unneeded(name, reason) for name, reason in selection.left_out.items())
         result.unneeded += tuple(one for one in unneeded if one not in result.unneeded)
         if selection.missing:
-            if not self._options.ignore_missing:
-                return  # told of already
+            if self._options.download or not self._options.ignore_missing:
+                return  # told of already, or fetched first
             names = ", ".join(selection.missing)
             result.notes.append(f"anneal period {period.start_date}: made without missing darks ({names})")
         self._require_alike(selection)
         its_weeks = weeks(period, selection.used, amp)
-        week = {want.headers.path: week_of(_start(want.headers), its_weeks) for want in members}
+        week = {want.headers.path: self._week(want.headers, its_weeks) for want in members}
         chosen = its_weeks if self._options.all_weeks else [w for w in its_weeks if w in week.values()]
         tasks = [self._dark_task(dark) for dark in selection.used]
         basedark = self._superdark(basedark_name(amp, period), period, amp, tasks, None)
@@ -142,6 +141,12 @@ class _Planner:
             result.tasks += (basedark,)
         result.tasks += tuple(of_week.values())
         result.of |= {path: of_week[one.number] for path, one in week.items()}
+
+    def _week(self, headers: ExposureHeaders, its_weeks: Sequence[Week]) -> Week:
+        try:
+            return week_of(start_time(headers.primary, f"{headers.path}[0]"), its_weeks)
+        except InputError as error:
+            raise InputError(f"{headers.path}: {error}") from error
 
     def _require_alike(self, selection: DarkSelection) -> None:
         """Raise unless the darks of a period can be combined."""
@@ -197,7 +202,10 @@ class _Planner:
         """Return the task of one super-dark, with the decision whether the file that is there will do."""
         path = self._folders.ref / name
         first = darks[0].file
-        crrejtab = self._references.required(first.primary, "CRREJTAB", first.path.parent)
+        try:
+            crrejtab = self._references.required(first.primary, "CRREJTAB", first.path.parent)
+        except (InputError, ReferenceFileError) as error:
+            raise ReferenceFileError(f"{first.path}: {error}") from error
         ingredients = {
             "kind": "basedark" if basedark is None else "weekdark",
             "darks": self._digests(darks),
@@ -239,7 +247,7 @@ class _Planner:
         return self._dark_tasks[dark.path]
 
     def _decide(self, dark: DarkFile) -> DarkTask:
-        name = f"{dark.path.name.split('_')[0]}_{CORRECTED}.fits"
+        name = f"{dark.path.name.rpartition('_')[0]}_{CORRECTED}.fits"
         here, elsewhere = self._folders.darks / name, self._folders.ref / DARKS_ELSEWHERE / name
         if self._options.clean_all:
             return DarkTask(dark, elsewhere if self._elsewhere else here, False, "made anew (clean_all)")
@@ -265,7 +273,3 @@ class _Planner:
 
 
 _ABSENT, _FOREIGN = "not there", "not made by gpucti"
-
-
-def _start(headers: ExposureHeaders) -> datetime:
-    return start_time(headers.primary, f"{headers.path}[0]")

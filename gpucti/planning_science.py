@@ -12,9 +12,10 @@ from gpucti.errors import InputError, OutputExistsError
 from gpucti.exposure import ExposureHeaders
 from gpucti.fitsfile import find_file, read_hdus
 from gpucti.options import RunOptions
-from gpucti.tasks import CORRECTED, PARTIAL, PRODUCTS, SUFFIXES, Folders, ScienceTask, SuperdarkTask
 from gpucti.provenance import RECIPE, Provenance, recipe
 from gpucti.references import resolve_reference
+from gpucti.scan import read_primary
+from gpucti.tasks import CORRECTED, PARTIAL, PRODUCTS, SUFFIXES, Folders, ScienceTask, SuperdarkTask
 
 #: What earlier runs, ours or stis_cti's, may have left beside a raw file.
 OLD_SUFFIXES = (*(f"{CORRECTED}_{kind}" for kind in SUFFIXES), *SUFFIXES.values(), CORRECTED, "blt")
@@ -35,8 +36,14 @@ def own_superdark(headers: ExposureHeaders, folders: Folders, environment: Mappi
     path = resolve_reference(reference_name(headers.primary, "DARKFILE"), headers.path.parent, environment)
     if path is None or path.resolve().is_relative_to(folders.ref.resolve()):
         return None
-    header = read_hdus(path)[0][0].header
+    header = read_primary(path)  # the rest of a file that will be replaced does not matter
     return path if header.get("PCTECORR") == "COMPLETE" else None
+
+
+def waiting_task(headers: ExposureHeaders, provenance: Provenance) -> ScienceTask:
+    """Return what stands in a plan for an exposure whose super-dark cannot be planned; such a plan does not run."""
+    root = headers.path.name.split("_")[0]
+    return ScienceTask(headers, root, "", None, "none can be made", provenance, "", False, "see below")
 
 
 def plan_science(
@@ -80,8 +87,7 @@ def plan_science(
     if strangers:
         names = ", ".join(path.name for path in strangers)
         raise OutputExistsError(
-            f"{headers.path.parent}: outputs of an earlier, different run exist: {names}; remove them, "
-            "or let --clean do it"
+            f"{headers.path}: outputs of an earlier, different run exist: {names}; remove them, or let --clean do it"
         )
     return SciencePlan(task, [])
 

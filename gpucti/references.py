@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
+
+#: Variables that refer to variables: more than so many turn in a circle.
+_DEEPEST = 16
 
 
 def resolve_reference(name: str, folder: Path, environment: Mapping[str, str] | None = None) -> Path | None:
@@ -13,7 +17,8 @@ def resolve_reference(name: str, folder: Path, environment: Mapping[str, str] | 
     Parameters
     ----------
     name : str
-        ``dir$name`` or ``$dir/name``, with ``dir`` an environment variable, or a path. ``name.gz`` is found too.
+        ``dir$name`` or ``$dir/name``, with ``dir`` an environment variable, or a path. The value of a variable may
+        refer to others in these ways. ``name.gz`` is found too.
     folder : Path
         Where the file with the header lies: relative names are looked for there first, then in the
         working folder.
@@ -22,10 +27,8 @@ def resolve_reference(name: str, folder: Path, environment: Mapping[str, str] | 
     """
     environment = os.environ if environment is None else environment  # noqa: TID251 -- only read
     if "$" in name:
-        head, _, tail = name.partition("$")
-        variable, tail = (head, tail) if head else (tail.partition("/")[0], tail.partition("/")[2])
-        value = environment.get(variable, "")
-        candidates = [Path(value) / tail.lstrip("/")] if value and tail.strip("/") else []
+        expanded = _expanded(name, environment)
+        candidates = [] if expanded is None else [Path(expanded)]
     else:
         candidates = [folder / name, Path(name)] if name else []
     for path in candidates:
@@ -33,6 +36,24 @@ def resolve_reference(name: str, folder: Path, environment: Mapping[str, str] | 
             if found.is_file():
                 return found
     return None
+
+
+def _expanded(name: str, environment: Mapping[str, str]) -> str | None:
+    """Return a name with its variable replaced, and those in the variable's value; None if that cannot be done."""
+    for depth in range(_DEEPEST):
+        head, mark, tail = name.partition("$")
+        if not mark:
+            break
+        variable, tail = (head, tail) if head else (tail.partition("/")[0], tail.partition("/")[2])
+        value = environment.get(variable, "")
+        if not value and depth and not variable.isidentifier():
+            break  # a folder with this sign in its name
+        if not value or not tail.strip("/"):
+            return None
+        name = f"{value}/{tail}"
+    else:
+        return None
+    return re.sub("//+", "/", name)
 
 
 def run_environment(oref: Path | None, ref_dir: Path) -> dict[str, str]:

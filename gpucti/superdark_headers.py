@@ -96,7 +96,7 @@ def superdark_header(darks: Sequence[Exposure], n_imsets: int, task: str, baseda
     header["REF_TEMP"], header["DRK_VS_T"] = REF_TEMP, DRK_VS_T
     _copy_cti_keywords(darks, header)
     if basedark_name:
-        header["BASEDARK"] = (ascii_text(basedark_name), "what the hot pixels were added to")
+        header["BASEDARK"] = ascii_text(basedark_name)  # a comment would not fit behind a long name
     header["TASKNAME"] = task
     header.add_comment(f"Super-dark made by gpucti {__version__} as refstis makes it.")
     _add_history(darks, n_imsets, header)
@@ -110,13 +110,13 @@ def is_corrected(dark: Exposure) -> bool:
 
 def common_keyword(darks: Sequence[Exposure], name: str, read: Any) -> Any:
     """Return a primary keyword that all darks share."""
-    values = {dark.path: read(dark.primary, name, f"{dark.path}[0]") for dark in darks}
-    first = values[darks[0].path]
-    for path, value in values.items():
+    first = read(darks[0].primary, name, f"{darks[0].path}[0]")
+    for dark in darks:
+        value = read(dark.primary, name, f"{dark.path}[0]")
         if value != first:
             raise InputError(
-                f"{path}[0]: {name} is {value!r}, but {first!r} in {darks[0].path}; expected the same in all darks of "
-                "a super-dark, make one from each kind"
+                f"{dark.path}[0]: {name} is {value!r}, but {first!r} in {darks[0].path}; expected the same in all "
+                "darks of a super-dark, make one from each kind"
             )
     return first
 

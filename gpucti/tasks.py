@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from astropy.io import fits
 
-from gpucti.anneals import AnnealPeriod
+from gpucti.anneals import AnnealPeriod, Dark
 from gpucti.backends.base import Backend
 from gpucti.calibration.base import Engine
 from gpucti.calibration.reffiles import References
@@ -200,6 +200,11 @@ class Plan:
         What stands in the way; a run refuses to begin if there is any.
     anneals : tuple of AnnealPeriod
         The list of anneal periods, if one was needed.
+    downloads : tuple of Dark
+        Darks to be fetched first, unless they are there and good; the plan is made anew then (`download`).
+    renamed : mapping
+        By file, raw exposures and darks: names of references by keyword that take the place of those in its header
+        (`crds_update`).
     """
 
     folders: Folders
@@ -217,6 +222,8 @@ class Plan:
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     anneals: tuple[AnnealPeriod, ...] = ()
+    downloads: tuple[Dark, ...] = ()
+    renamed: Mapping[Path, Mapping[str, str]] = field(default_factory=dict)
 
     def require_runnable(self) -> None:
         """Raise `PlanError` with all problems, if there are any."""

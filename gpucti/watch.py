@@ -83,7 +83,7 @@ class Watch:
         try:
             if self.logfile is not None:
                 try:
-                    self._stream = self.logfile.open("a", encoding="utf-8")
+                    self._stream = self.logfile.open("a", encoding="utf-8", errors="backslashreplace")
                 except OSError as error:
                     log.warning("%s: the log cannot be written (%s)", self.logfile, error.strerror)
             yield

@@ -189,7 +189,7 @@ def require_complete(selections: Iterable[DarkSelection], folder: Path) -> None:
     if names := missing_darks(selections):
         raise MissingDarksError(
             f"{folder}: {len(names)} component dark{'s are' if len(names) > 1 else ' is'} missing: {', '.join(names)}; "
-            "download the FLT files from MAST into this folder, or do without (--ignore_missing)"
+            "fetch their FLT files from the archive (--download), or do without (--ignore_missing)"
         )
 
 

@@ -15,6 +15,7 @@ from calstis_files import (
     COLS,
     FULL,
     MJD,
+    RAW_COLS,
     ROWS,
     Array,
     bpx_table,
@@ -159,6 +160,19 @@ def subarray(folder: Path) -> Path:
     return write(
         folder / "case_raw.fits", primary(1, **cards), imset(1, raw_counts("D", 1)[320:400, 1:1061].copy(), **own)
     )
+
+
+@case("cs1", *BIAS_STEPS, a={"amp": "A", "by": 2}, d={"amp": "D", "by": 2}, d_rows={"amp": "D", "bx": 1, "by": 4})
+def binned(folder: Path, amp: str, by: int, bx: int = 2) -> Path:
+    """A binned frame: regions of its own, runs of bad pixels that fill whole bins, sums of the bias."""
+    ccd_table(folder)
+    image_like(folder, "bia", 11, -200, 200, 1 / 64, (FULL, FULL))
+    rows, cols = 20 // by + FULL // by, 532 if bx == 2 else RAW_COLS
+    counts = raw_counts(amp, 1)[-rows:, :cols] if amp == "A" else raw_counts(amp, 1)[:rows, :cols]
+    x0, y0 = (10 if bx == 2 else 19), (20 // by if amp == "D" else 0)
+    own = {"LTM1_1": 1 / bx, "LTM2_2": 1 / by, "LTV1": x0 + (1 - 1 / bx) / 2, "LTV2": y0 + (1 - 1 / by) / 2}
+    cards = {"BINAXIS1": bx, "BINAXIS2": by, "BIASFILE": "case_bia.fits", "BPIXTAB": bpx_table(folder)}
+    return write(folder / "case_raw.fits", primary(1, CCDAMP=amp, **cards), imset(1, counts.copy(), **own))
 
 
 # ---- cs1: on trimmed images ------------------------------------------------------------------------------------------

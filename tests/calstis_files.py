@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
-
 from stis_files import change, null_hdu
 
 Array = npt.NDArray[Any]
@@ -165,8 +164,8 @@ def ccd_table(folder: Path) -> str:
             "CCDAMP": ("4A", amps),
             "CCDGAIN": ("I", [1, 8, 1, 1, 1, 4, 1]),
             "CCDOFFST": ("I", [2, 3, 3, 3, 3, -1, 3]),
-            "BINAXIS1": ("I", [1, 1, 1, -1, 1, 1, -1]),
-            "BINAXIS2": ("I", [1, 1, 1, 1, -1, 1, -1]),
+            "BINAXIS1": ("I", [1, 1, -1, -1, 1, 1, -1]),
+            "BINAXIS2": ("I", [1, 1, -1, 1, -1, 1, -1]),
             "ATODGAIN": ("E", [9.0, 8.0, 1.018, 1.01, 1.0, 4.016, 1.018]),
             "CCDBIAS": ("E", [9.0, 8.0, 1500.25, 1499.0, 1498.5, 1400.0, 1501.75]),
             "READNSE": ("E", [9.0, 8.0, 5.7, 5.4, 5.1, 7.6, 5.7]),

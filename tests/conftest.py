@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from visits import Case, Contents, case_of, digests, outputs, quick_table
 
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
@@ -59,6 +63,48 @@ def golden_visit() -> Path:
     if not folder or not (Path(folder) / "expected" / "2_cti").is_dir():
         require("GPUCTI_REQUIRE_GOLDEN", "GPUCTI_GOLDEN does not name the folder of the golden visit")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def small_visit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Return a simulated visit of one week with two darks, an image of two image sets and a spectrum; as it was."""
+    from gpucti.synthetic import Observation, simulate_visit
+
+    folder = tmp_path_factory.mktemp("small") / "visit"
+    exposures = [Observation(exptime=200.0), Observation("G430L", n_imsets=1, exptime=200.0)]
+    visit = simulate_visit(folder, exposures=exposures, weeks=1, darks_per_week=2, device="cpu")
+    before = digests(visit.darks) | digests(visit.science) | digests(visit.oref)
+    yield visit
+    assert digests(visit.darks) | digests(visit.science) | digests(visit.oref) == before  # the links in copies
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def quick_pctetab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a PCTETAB with which a run is quick."""
+    return quick_table(tmp_path_factory.mktemp("pctetab") / "quick_pcte.fits")
+
+
+@pytest.fixture
+def case(small_visit: Any, quick_pctetab: Path, tmp_path: Path) -> Case:
+    """Return a fresh copy of the small visit."""
+    return case_of(small_visit, tmp_path / "run", quick_pctetab)
+
+
+@pytest.fixture(scope="session")
+def finished(small_visit: Any, quick_pctetab: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    """Return a copy of the small visit on which an undisturbed run was done; to be copied, not changed."""
+    from gpucti.pipeline import correct
+
+    done = case_of(small_visit, tmp_path_factory.mktemp("finished") / "run", quick_pctetab)
+    correct(*done.folders, **done.options)
+    return done
+
+
+@pytest.fixture(scope="session")
+def expected(finished: Case) -> Contents:
+    """Return what an undisturbed run makes of the small visit."""
+    return outputs(finished)
 
 
 @pytest.fixture

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -471,3 +474,30 @@ def test_with_imsets_leaves_the_original_alone(tmp_path: Path) -> None:
     copy.imsets[0].headers[0]["BUNIT"] = "ELECTRONS"
     assert exposure.amp == "D"
     assert exposure.imsets[0].headers[0]["BUNIT"] == "COUNTS"
+
+
+@pytest.mark.parametrize("cards", [{}, {"CHECKSUM": "renewed", "DATASUM": "renewed"}], ids=["plain", "checksum"])
+def test_arrays_keep_their_bytes_while_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cards: dict[str, str]
+) -> None:
+    """Oracle: the arrays, looked at whenever astropy writes something: other threads read them meanwhile."""
+    exposure = Exposure.read(write(stis_hdus(2), tmp_path / "x_flt.fits"))
+    for imset in exposure.imsets:
+        for header in imset.headers:
+            header.update(cards)
+    arrays = [array for imset in exposure.imsets for array in (imset.sci, imset.err, imset.dq)]
+    before = [array.copy() for array in arrays]
+    writes = 0
+
+    class Watched(io.BytesIO):
+        def write(self, content: Any) -> int:
+            nonlocal writes
+            writes += 1
+            for array, as_it_was in zip(arrays, before, strict=True):
+                np.testing.assert_array_equal(array, as_it_was)
+            return super().write(content)
+
+    monkeypatch.setattr("gpucti.exposure.io", SimpleNamespace(BytesIO=Watched))
+    exposure.write(tmp_path / "y.fits")
+    assert writes > len(arrays)
+    assert all(array.flags.writeable for array in arrays)

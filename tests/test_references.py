@@ -48,3 +48,37 @@ def test_the_folder_of_the_file_comes_before_the_working_folder(
     assert resolve_reference("a.fits", tmp_path / "data") == Path("a.fits")
     (tmp_path / "data" / "a.fits").touch()
     assert resolve_reference("a.fits", tmp_path / "data") == tmp_path / "data" / "a.fits"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("one$a.fits", "ref/a.fits"),
+        ("$one/a.fits", "ref/a.fits"),
+        ("three$a.fits", "ref/a.fits"),
+        ("$three/a.fits", "ref/a.fits"),
+        ("doubled$/a.fits", "ref/a.fits"),
+        ("odd$a.fits", "has$sign/a.fits"),
+        ("ring$a.fits", None),
+        ("self$a.fits", None),
+        ("dangling$a.fits", None),
+    ],
+)
+def test_variables_that_name_variables(tmp_path: Path, name: str, found: str | None) -> None:
+    """Oracle: CalSTIS expands variables again and again and makes one slash of several; rings end in no file."""
+    for path in ("ref/a.fits", "has$sign/a.fits"):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).touch()
+    environment = {
+        "base": f"{tmp_path}",
+        "one": "$base/ref/",
+        "two": "base$ref",
+        "three": "$two",
+        "doubled": f"/{tmp_path}//ref//",
+        "odd": f"{tmp_path}/has$sign/",
+        "ring": "$gnir/x",
+        "gnir": "ring$",
+        "self": "self$",
+        "dangling": "$nothing/ref/",
+    }
+    assert resolve_reference(name, tmp_path, environment) == (None if found is None else tmp_path / found)

@@ -145,6 +145,15 @@ def test_examples_with_a_picture_run(name, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "made"), [("whole_visit.py", "ogv102010_x1c.fits"), ("custom_superdark.py", "ogv101010_crc.fits")]
+)
+def test_examples_of_a_visit_run(name, made, monkeypatch, capsys):
+    run_example(name, monkeypatch, "--device", "cpu")
+    assert made in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_the_example_of_one_file_runs(monkeypatch, capsys):
     run_example("one_file.py", monkeypatch, "--device", "cpu")
     assert "o0simul10_cte.fits" in capsys.readouterr().out

@@ -98,13 +98,8 @@ class AutoEngine:
 
     def choose(self, exposure: StisKeywords) -> Engine:
         """Return the engine for an exposure."""
-        reasons = self._native.supports(exposure)
-        if not reasons:
+        if self._hstcal is None or not self._native.supports(exposure):
             return self._native
-        if self._hstcal is None:
-            log.info("%s: native engine; %s %s", exposure.path.name, " ".join(reasons), self._reason)
-            return self._native
-        log.info("%s: hstcal engine; %s", exposure.path.name, " ".join(reasons))
         return self._hstcal
 
     def supports(self, exposure: StisKeywords) -> list[str]:
@@ -125,4 +120,7 @@ class AutoEngine:
 
     def calibrate(self, exposure: Exposure, outdir: Path, suffixes: Mapping[str, str]) -> Calibrated:
         """Calibrate with the engine chosen; see `gpucti.calibration.base.Engine`."""
-        return self.choose(exposure).calibrate(exposure, outdir, suffixes)
+        engine = self.choose(exposure)
+        why = " ".join(self._native.supports(exposure))
+        log.info("%s: %s engine. %s %s", exposure.path.name, engine.name, why, self._reason if why else "")
+        return engine.calibrate(exposure, outdir, suffixes)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Array = Any  # numpy.ndarray or cupy.ndarray
+from gpucti.backends.base import Array
 
 #: Data-quality bit: bad in a reference file, or divided by zero.
 BAD_IN_REFERENCE = 512
@@ -60,7 +60,7 @@ def divide(image: Pixels, other: Pixels, xp: Any = np) -> Pixels:
     dq = image.dq | other.dq
     if zero.any():
         sci, err = xp.where(zero, image.sci, sci), xp.where(zero, image.err, err)
-        dq |= xp.where(zero, np.int16(BAD_IN_REFERENCE), np.int16(0))
+        dq |= zero.astype(np.int16) * np.int16(BAD_IN_REFERENCE)
     return Pixels(sci, err, dq)
 
 

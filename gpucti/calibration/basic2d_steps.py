@@ -109,7 +109,7 @@ class Calibration:
         darkscale: tuple[float, ...],
     ) -> None:
         self._setup, self._primary, self._exposure, self._references = setup, primary, exposure, references
-        self._xp, self._trailer, self._darkscale = backend.xp, trailer, darkscale
+        self._backend, self._xp, self._trailer, self._darkscale = backend, backend.xp, trailer, darkscale
         self._masks: dict[_Place, Array] = {}
         self._matched: dict[tuple[str, _Place], Pixels | None] = {}
         self._dark_middle: dict[_Place, npt.NDArray[np.float32]] = {}
@@ -229,8 +229,8 @@ class Calibration:
             frame.pixels = frame.pixels._replace(sci=frame.pixels.sci - ccd.bias)
             self._write_level(frame, ccd.bias)
             return ["  bias level from the CCDTAB, no overscan", "  no drift along lines"]
-        levels = overscan.bias_levels(frame.pixels, place, frame.sdqflags, ccd.bias, ccd.clip, self._xp)
-        frame.pixels = overscan.subtract_levels(frame.pixels, place, levels, self._xp)
+        levels = overscan.bias_levels(frame.pixels, place, frame.sdqflags, ccd.bias, ccd.clip, self._backend)
+        frame.pixels = overscan.subtract_levels(frame.pixels, place, levels, self._backend)
         shift_coordinates(frame.headers, (place.left, place.bottom), frame.where)
         frame.grid = PixelGrid.from_header(frame.headers[0], frame.where)
         self._write_level(frame, levels.mean)
@@ -269,7 +269,7 @@ class Calibration:
         dark = self._matching("DARKCORR", frame)
         factor = np.float32(self._dark_factor(frame) * frame.exptime / float(self._setup.ccd.gain))
         if frame.place not in self._dark_middle:
-            self._dark_middle[frame.place] = _middle_values(dark, self._xp)
+            self._dark_middle[frame.place] = _middle_values(dark, self._backend)
         median = _mean_of_middle(self._dark_middle[frame.place], factor)
         frame.headers[0]["MEANDARK"] = (stored(median), "median of the dark subtracted")
         frame.pixels = arithmetic.subtract(frame.pixels, arithmetic.scale(dark, float(factor)), self._xp)
@@ -353,13 +353,12 @@ def _bits(dq: npt.NDArray[Any], where: str) -> npt.NDArray[np.int16]:
     return dq.astype(np.int16, copy=False)
 
 
-def _middle_values(image: Pixels, xp: Any) -> npt.NDArray[np.float32]:
+def _middle_values(image: Pixels, backend: Backend) -> npt.NDArray[np.float32]:
     """Return the one or two middle values of SCI over the pixels without any flag; none if all are flagged."""
     values = image.sci[image.dq == 0]
     n = int(values.size)
     places = sorted({(n - 1) // 2, n // 2}) if n else []
-    middle = xp.partition(values, places)[places] if n else values
-    return np.asarray(middle if xp is np else middle.get())
+    return backend.asnumpy(backend.xp.partition(values, places)[places] if n else values)
 
 
 def _mean_of_middle(middle: npt.NDArray[np.float32], factor: np.float32) -> np.float32:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from gpucti.calibration.arithmetic import Array
+from gpucti.backends.base import Array
 from gpucti.calibration.dataquality import SATURATED
 from gpucti.calibration.reffiles import ReferenceTable
 from gpucti.errors import ReferenceFileError
@@ -116,4 +116,4 @@ def convert(sci: Array, dq: Array, conversion: npt.NDArray[np.float32], xp: Any 
     beyond = index >= len(conversion)
     place = xp.clip(index, 0, len(conversion) - 1).astype(np.int64)
     converted = xp.where(index >= 0, xp.asarray(conversion)[place], sci)
-    return converted, dq | xp.where(beyond, np.int16(SATURATED), np.int16(0))
+    return converted, dq | beyond.astype(np.int16) * np.int16(SATURATED)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from gpucti.calibration.arithmetic import Array
+from gpucti.backends.base import Array
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.matching import PixelGrid, nint
 from gpucti.calibration.reffiles import ANY_TEXT, ReferenceTable
@@ -37,7 +37,7 @@ Mask = npt.NDArray[np.int16]
 def flag_saturation(sci: Array, dq: Array, saturate: np.float32, xp: Any = np) -> Array:
     """Return `dq` with bit 256 where SCI, cut to a whole number, is above `saturate` counts."""
     full = xp.trunc(sci) > saturate
-    return dq | xp.where(full, np.int16(SATURATED), np.int16(0)) if full.any() else dq
+    return dq | full.astype(np.int16) * np.int16(SATURATED) if full.any() else dq
 
 
 @dataclass(frozen=True)

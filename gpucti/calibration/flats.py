@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from gpucti.calibration.arithmetic import Pixels, multiply
 from gpucti.calibration.matching import PixelGrid, find_match, image_grid, image_pixels, matched
-from gpucti.calibration.reffiles import ReferenceImage
+from gpucti.calibration.reffiles import LARGEST, ReferenceImage
 from gpucti.errors import ReferenceFileError
 
 Floats = npt.NDArray[np.float32]
@@ -113,8 +113,10 @@ def unbin2d(image: Pixels, shape: tuple[int, int], *, strict: bool = False) -> P
     """
     small = image.sci.shape
     by, bx = (n // m for n, m in zip(shape, small, strict=True))
-    if by < 1 or bx < 1 or (by * small[0], bx * small[1]) != shape:
-        raise ValueError(f"{small} pixels (rows, columns) cannot be expanded to {shape}; expected a whole fraction")
+    if max(shape) > LARGEST or by < 1 or bx < 1 or (by * small[0], bx * small[1]) != shape:
+        raise ValueError(
+            f"{small} pixels (rows, columns) cannot be expanded to {shape}; expected a whole fraction of the image"
+        )
     if (by > 1 and small[0] < 2) or (bx > 1 and small[1] < 2):
         raise ValueError(f"{small} pixels (rows, columns) are too few to interpolate; expected 2 or more each way")
     if (by, bx) == (1, 1):

@@ -251,7 +251,7 @@ def interpolate_images(
     left = xp.minimum(x.astype(np.int32), cols - 2)  # astype rounds towards zero, so never below 0 here
     low = xp.minimum(y.astype(np.int32), rows - 2)
     q, s = (x - left).astype(np.float32), (y - low).astype(np.float32)
-    p, r = np.float32(1) - q, np.float32(1) - s
+    p, r = 1 - q, 1 - s
     corner = low * np.int32(cols) + left
     value: Any = None
     variance: Any = None

@@ -116,7 +116,7 @@ class HstcalEngine:
 
     def references(self, exposure: StisKeywords) -> list[Required]:
         """Return every reference file that calibrating this exposure would open."""
-        return required_references(exposure, self._environment, spectra=True)
+        return required_references(exposure, self._environment, calstis=True)
 
     def subtract_bias(self, raw: Exposure) -> BiasSubtracted:
         """Return the exposure after DQICORR, BLEVCORR and BIASCORR, with errors, as basic2d makes it.
@@ -268,12 +268,16 @@ class _Workplace:
         if path is None:
             raise MissingFileError(f"{exposure.path}[0]: WAVECAL is {name!r}; there is no such file beside it")
         wavecal = Exposure.read(path)
+        wavecal.primary.update(exposure.wavecal_names)
         self.link_references(wavecal.primary)
         self.copy_temperatures(wavecal, exposure.path.parent)
         plain = name.removesuffix(".fits")
         kept = name.endswith(".fits") and bool(_SAFE.fullmatch(plain)) and name != self.input
         copy = name if kept else "wavecal_wav.fits"
-        _bring(path, self.folder / copy)
+        if exposure.wavecal_names:
+            wavecal.write(self.folder / copy)
+        else:
+            _bring(path, self.folder / copy)
         return {} if kept else {"wavecal": copy}
 
     def run(self, task: str, **arguments: Any) -> None:

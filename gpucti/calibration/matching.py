@@ -42,8 +42,11 @@ class PixelGrid:
         """Read it from an extension header; raise `InputError` if it makes no sense."""
         ltm = tuple(float(number_keyword(header, name, where, default=1)) for name in ("LTM1_1", "LTM2_2"))
         ltv = tuple(float(number_keyword(header, name, where, default=0)) for name in ("LTV1", "LTV2"))
-        if not all(2**-20 <= step <= 2**20 for step in ltm) or not all(abs(offset) < 2**30 for offset in ltv):
-            raise InputError(f"{where}: LTM is {ltm}, LTV {ltv}; expected a step above 0 and an offset in pixels")
+        if not all(2**-12 <= step <= 2 for step in ltm) or not all(abs(offset) < 2**20 for offset in ltv):
+            raise InputError(
+                f"{where}: LTM is {ltm}, LTV {ltv}; expected image pixels per detector pixel (1 over the binning), and "
+                "an offset in pixels"
+            )
         return cls((ltm[0], ltm[1]), (ltv[0], ltv[1]))
 
     @property

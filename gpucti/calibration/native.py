@@ -1,9 +1,10 @@
-"""The embedded engine: CalSTIS's path for CCD images in memory, from raw frames to calibrated and rectified ones."""
+"""The embedded engine: CalSTIS's path for CCD data in memory, from raw frames to calibrated images and spectra."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,9 +17,13 @@ from gpucti.calibration.basic2d import basic2d
 from gpucti.calibration.crreject import reject_cosmic_rays
 from gpucti.calibration.geometry import Distortion
 from gpucti.calibration.reffiles import References
-from gpucti.calibration.switches import Work, read_work, required_references
+from gpucti.calibration.spectra.flow import GRATINGS, Spectra, make_spectra
+from gpucti.calibration.spectra.wavecal import read_wavecal, why_dead
+from gpucti.calibration.switches import Work, read_work, required_references, wavecal_references
 from gpucti.errors import InputError, ReferenceFileError
 from gpucti.exposure import Exposure, StisKeywords
+from gpucti.fitsfile import text_keyword
+from gpucti.scan import read_primary
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +41,7 @@ MEANING = {
 
 
 class NativeEngine:
-    """Calibrates CCD images completely, and spectra up to ``flt`` and ``crj``; see `gpucti.calibration.base.Engine`.
+    """Calibrates CCD images and spectra of the first-order gratings; see `gpucti.calibration.base.Engine`.
 
     Reference files are read once in the life of an engine.
 
@@ -69,19 +74,18 @@ class NativeEngine:
         """
         work = read_work(exposure)
         reasons = []
-        if work.wavecal:
-            reasons.append("WAVECORR is PERFORM: the native engine does not read wavecals yet.")
-        if work.rectify:
-            reasons.append("X2DCORR is PERFORM: the native engine does not rectify spectra yet.")
-        if work.extract:
-            reasons.append("X1DCORR is PERFORM: the native engine does not extract spectra yet.")
+        grating = _strange_grating(exposure, work)
+        if grating:
+            reasons.append(
+                f"OPT_ELEM is {grating!r}: the native engine calibrates spectra of {', '.join(GRATINGS)} only."
+            )
         if work.geometry and work.small_scale:
             reasons.append("SGEOCORR is PERFORM: the native engine has no small-scale distortion (SDSTFILE).")
         return reasons
 
     def references(self, exposure: StisKeywords) -> list[Required]:
         """Return every reference file that calibrating this exposure would open."""
-        return required_references(exposure, self._environment, spectra=False)
+        return required_references(exposure, self._environment)
 
     def subtract_bias(self, raw: Exposure) -> BiasSubtracted:
         """Return the exposure after DQICORR, BLEVCORR and BIASCORR, with errors, as CalSTIS's basic2d makes it.
@@ -124,24 +128,47 @@ class NativeEngine:
                 f"{exposure.path}: nothing to do, no calibration switch is PERFORM; is it calibrated already?"
             )
         self._require_references(exposure)
-        distortion = geometry.read_distortion(exposure, self._references) if work.geometry else None
-        omitted = _omitted(work, distortion, suffixes)
-        paths = _paths(exposure, [kind for kind in work.kinds if kind not in omitted], outdir, suffixes)
         trailer = _trailer("Calibration", exposure)
         for note in work.notes:
             trailer.say(note)
-        made = self._make(exposure, work, tuple(paths), distortion, trailer)
-        for sentence in omitted.values():
+        distortion = geometry.read_distortion(exposure, self._references) if work.geometry else None
+        omitted = _omitted(exposure, work, distortion)
+        wavecal = None
+        if work.wavecal and "wavecal" not in omitted:
+            wavecal = self._read_wavecal(exposure)
+            omitted |= _without_wavecal(wavecal, work)
+        kinds = [kind for kind in work.kinds if kind not in omitted]
+        work = replace(
+            work,
+            wavecal=work.wavecal and "wavecal" not in omitted,
+            rectify=bool({"sx2", "x2d"} & set(kinds)),
+            extract=bool({"sx1", "x1d"} & set(kinds)),
+        )
+        paths = _paths(exposure, kinds, outdir, suffixes)
+        made = self._make(exposure, wavecal if work.wavecal else None, work, kinds, distortion, trailer)
+        omitted |= made.omitted
+        sentences = tuple(_sentence(what, reason, suffixes) for what, reason in omitted.items())
+        for sentence in sentences:
             trailer.say(sentence)
-        for kind, path in paths.items():
-            _stamped(made[kind]).write(path)
+        products = {kind: path for kind, path in paths.items() if kind in made.images or kind in made.tables}
+        for kind, path in products.items():
+            if kind in made.tables:
+                made.tables[kind].write(path)
+            else:
+                _stamped(made.images[kind]).write(path)
             trailer.say(f"{path.name} written: {MEANING[kind]}")
-        log.info("%s: %s", exposure.path.name, ", ".join(path.name for path in paths.values()) or "no products")
-        return Calibrated(paths, tuple(omitted.values()), trailer.text)
+        log.info("%s: %s", exposure.path.name, ", ".join(path.name for path in products.values()) or "no products")
+        return Calibrated(products, sentences, trailer.text)
 
     def _make(
-        self, exposure: Exposure, work: Work, kinds: Sequence[str], distortion: Distortion | None, trailer: Trailer
-    ) -> dict[str, Exposure]:
+        self,
+        exposure: Exposure,
+        wavecal: Exposure | None,
+        work: Work,
+        kinds: Sequence[str],
+        distortion: Distortion | None,
+        trailer: Trailer,
+    ) -> Spectra:
         """Return the products: CalSTIS's ``cs0`` without the files between its programs."""
         made = {}
         if work.reject:
@@ -149,13 +176,16 @@ class NativeEngine:
             combined, flagged = reject_cosmic_rays(
                 [split], references=self._references, backend=self._backend, trailer=trailer
             )
-            made["crj"] = self._basic2d(combined, work.part_b, trailer, statistics=work.statistics)
+            made["crj"] = image = self._basic2d(combined, work.part_b, trailer, statistics=work.statistics)
             if "flt" in kinds:
                 made["flt"] = self._basic2d(flagged[0], work.part_b, trailer, statistics=work.statistics)
-            image = made["crj"]
         else:
             image = self._basic2d(exposure, work.part_a + work.part_b, trailer, statistics=work.statistics)
             made["flt"] = image  # the exposure itself where there is no such step: then no flt is among the products
+        if work.spectroscopic:
+            return make_spectra(
+                made, wavecal, work, references=self._references, backend=self._backend, trailer=trailer
+            )
         rectified = "sx2" if work.reject else "x2d"
         if rectified in kinds:
             made[rectified] = geometry.geocorr(
@@ -166,7 +196,11 @@ class NativeEngine:
                 distortion=distortion,
                 statistics=work.statistics,
             )
-        return made
+        return Spectra(made)
+
+    def _read_wavecal(self, exposure: Exposure) -> Exposure:
+        path = self._references.required(exposure.primary, "WAVECAL", exposure.path.parent)
+        return read_wavecal(exposure, wavecal_references(exposure, read_primary(path)), self._references)
 
     def _basic2d(self, exposure: Exposure, steps: Sequence[str], trailer: Trailer, *, statistics: bool) -> Exposure:
         """Return the exposure after these steps; itself if there are none."""
@@ -191,28 +225,47 @@ class NativeEngine:
             )
 
 
-def _omitted(work: Work, distortion: Distortion | None, suffixes: Mapping[str, str]) -> dict[str, str]:
-    """Return a sentence for each product, by kind, that the header asks for and that is not made."""
+def _strange_grating(exposure: StisKeywords, work: Work) -> str:
+    """Return OPT_ELEM if a spectrum of it is asked for and cannot be made; else an empty text."""
+    if not (work.wavecal or work.rectify or work.extract):
+        return ""
+    element = text_keyword(exposure.primary, "OPT_ELEM", f"{exposure.path}[0]")
+    return "" if element in GRATINGS else element
+
+
+def _omitted(exposure: StisKeywords, work: Work, distortion: Distortion | None) -> dict[str, str]:
+    """Return why something that the header asks for is not made, by kind of product."""
     reasons = {}
+    grating = _strange_grating(exposure, work)
+    if grating and work.wavecal:
+        reasons["wavecal"] = f"WAVECORR is PERFORM, but the native engine knows no wavecals of {grating}"
     for kind in work.kinds:
-        if kind in ("sx1", "x1d"):
-            reasons[kind] = "X1DCORR is PERFORM, but the native engine does not extract spectra yet"
-        elif kind in ("sx2", "x2d") and work.spectroscopic:
-            reasons[kind] = "X2DCORR is PERFORM, but the native engine does not rectify spectra yet"
-        elif kind in ("sx2", "x2d") and work.small_scale:
+        if grating and kind in ("sx1", "x1d", "sx2", "x2d"):
+            reasons[kind] = f"the native engine calibrates spectra of {', '.join(GRATINGS)}, not of {grating}"
+        elif kind in ("sx2", "x2d") and work.geometry and work.small_scale:
             reasons[kind] = "SGEOCORR is PERFORM, but the native engine has no small-scale distortion"
         elif kind in ("sx2", "x2d") and distortion is not None and distortion.dummy:
             reasons[kind] = "GEOCORR is PERFORM, but the IDCTAB only fills a place (PEDIGREE DUMMY)"
     if work.reject and work.separate and "flt" not in work.kinds:
         reasons["flt"] = "EXPSCORR is PERFORM, but no step is left that would change the single images"
-    if work.wavecal:
-        reasons["wavecal"] = (
-            "WAVECORR is PERFORM, but the native engine does not read wavecals yet; SHIFTA1, SHIFTA2 stay"
-        )
-    return {
-        kind: f"{reason}." if kind == "wavecal" else f"No {suffixes.get(kind, kind)} ({MEANING[kind]}): {reason}."
-        for kind, reason in reasons.items()
-    }
+    return reasons
+
+
+def _without_wavecal(wavecal: Exposure, work: Work) -> dict[str, str]:
+    """Return what cannot be made, and why, if nothing can be seen in the wavecal."""
+    why = why_dead(wavecal)
+    if not why:
+        return {}
+    reason = f"nothing can be seen in the wavecal {wavecal.path.name}, {why}"
+    products = [kind for kind in work.kinds if kind in ("sx1", "x1d", "sx2", "x2d")]
+    return {"wavecal": f"WAVECORR is PERFORM, but {reason}; SHIFTA1, SHIFTA2 stay as they are"} | dict.fromkeys(
+        products, reason
+    )
+
+
+def _sentence(what: str, reason: str, suffixes: Mapping[str, str]) -> str:
+    """Return a reason as a sentence that says what it is the reason of."""
+    return f"No {suffixes.get(what, what)} ({MEANING[what]}): {reason}." if what in MEANING else f"{reason}."
 
 
 def _paths(exposure: Exposure, kinds: Sequence[str], outdir: Path, suffixes: Mapping[str, str]) -> dict[str, Path]:

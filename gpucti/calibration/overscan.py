@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gpucti.calibration.arithmetic import Array, Pixels
+from gpucti.backends.base import Array, Backend
+from gpucti.calibration.arithmetic import Pixels
 from gpucti.errors import InputError
 from gpucti.readout import FULL_COLS, FULL_ROWS
 
@@ -122,7 +123,7 @@ def find_overscan(amp: str, shape: tuple[int, int], binning: tuple[int, int], wh
 
 
 def bias_levels(
-    image: Pixels, overscan: Overscan, sdqflags: int, default_level: np.float32, clip: np.float32, xp: Any = np
+    image: Pixels, overscan: Overscan, sdqflags: int, default_level: np.float32, clip: np.float32, backend: Backend
 ) -> Levels:
     """Return the bias level of an untrimmed frame.
 
@@ -144,7 +145,7 @@ def bias_levels(
     n_rows, n_cols = image.sci[kept].shape
 
     section = np.s_[kept[0], overscan.section[0] : overscan.section[1] + 1]
-    values, good = _host(image, section, sdqflags, xp)
+    values, good = _host(image, section, sdqflags, backend)
     levels, count = middle(values, good)
     used = count > 0
     line = fit_line(np.arange(n_rows)[used] - n_rows // 2, levels[used])
@@ -154,7 +155,7 @@ def bias_levels(
     drift = None
     first, behind = overscan.virtual_rows
     if n_cols > 1 and behind - first > 1:
-        values, good = _host(image, np.s_[first:behind, kept[1]], sdqflags, xp)
+        values, good = _host(image, np.s_[first:behind, kept[1]], sdqflags, backend)
         replace_hot(values, float(clip))
         levels, count = middle(values.T, good.T)
         column, usable = np.arange(n_cols) + overscan.left, count > 0
@@ -164,12 +165,12 @@ def bias_levels(
     return Levels(lines, drifts, line is not None, drift is not None, int(n_rows - np.count_nonzero(used)))
 
 
-def subtract_levels(image: Pixels, overscan: Overscan, levels: Levels, xp: Any = np) -> Pixels:
+def subtract_levels(image: Pixels, overscan: Overscan, levels: Levels, backend: Backend) -> Pixels:
     """Return the frame without bias level and overscan."""
     rows, cols = image.sci.shape
     kept = np.s_[overscan.bottom : rows - overscan.top, overscan.left : cols - overscan.right]
-    sci = image.sci[kept] - xp.asarray(levels.line)[:, np.newaxis]  # float64
-    sci -= xp.asarray(levels.drift)
+    sci = image.sci[kept] - backend.asarray(levels.line)[:, np.newaxis]  # float64
+    sci -= backend.asarray(levels.drift)
     return Pixels(sci.astype(np.float32), image.err[kept], image.dq[kept])
 
 
@@ -215,11 +216,9 @@ def middle(values: Floats, good: Flags | None = None) -> tuple[Floats, npt.NDArr
     return np.where(low == high, low, (low + high) / 2), count
 
 
-def _host(image: Pixels, place: Any, sdqflags: int, xp: Any) -> tuple[Floats, Flags]:
+def _host(image: Pixels, place: Any, sdqflags: int, backend: Backend) -> tuple[Floats, Flags]:
     """Return SCI in double precision and what is good of a part of the image, on the host."""
-    sci, dq = image.sci[place], image.dq[place]
-    if xp is not np:
-        sci, dq = sci.get(), dq.get()
+    sci, dq = backend.asnumpy(image.sci[place]), backend.asnumpy(image.dq[place])
     return sci.astype(np.float64), dq & np.int16(sdqflags) == 0
 
 

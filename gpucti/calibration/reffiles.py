@@ -14,10 +14,12 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from gpucti.errors import InputError, ReferenceFileError
-from gpucti.fitsfile import is_null, read_hdus, read_image, text_keyword
+from gpucti.fitsfile import image_shape, is_null, read_hdus, read_image, text_keyword
 from gpucti.fitstables import DAMAGE
 from gpucti.references import resolve_reference
 
+#: Rows or columns of an image at most: four times those of the raw frames of any STIS detector.
+LARGEST = 8192
 #: Cells of a table that match anything.
 ANY_TEXT, ANY_NUMBER = "ANY", -1
 
@@ -323,9 +325,10 @@ def _image(hdus: fits.HDUList, path: Path) -> ReferenceImage:
 
 def _pixels(hdu: fits.ImageHDU, dtype: type[np.generic], where: str) -> npt.NDArray[Any]:
     """Return two-dimensional pixels of that type."""
+    shape = image_shape(hdu, where)
+    if len(shape) != 2 or not all(0 < size <= LARGEST for size in shape):
+        raise InputError(f"{where}: the shape is {shape}; expected rows and columns, each up to {LARGEST}")
     pixels = read_image(hdu, where)
-    if pixels.ndim != 2 or 0 in pixels.shape:
-        raise InputError(f"{where}: the shape is {pixels.shape}; expected rows and columns")
     if dtype is np.int16:
         limits = np.iinfo(np.int16)
         whole = pixels.dtype.kind in "iu" or (is_null(hdu) and float(pixels[0, 0]).is_integer())

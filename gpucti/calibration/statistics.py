@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from gpucti.calibration.arithmetic import Array
+from gpucti.backends.base import Array
 from gpucti.calibration.reffiles import stored
 
 

@@ -5,15 +5,19 @@ The rules are CalSTIS's (``cs0``: getflags.c, sciflags.c, refexist.c) for the CC
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+
+from astropy.io import fits
 
 from gpucti.calibration.base import Required
 from gpucti.calibration.reffiles import reference_name
 from gpucti.errors import GpuctiError, InputError
 from gpucti.exposure import StisKeywords
-from gpucti.fitsfile import find_file, keyword, number_keyword, read_hdus, text_keyword
+from gpucti.fitsfile import integer_keyword, keyword, number_keyword, text_keyword
 from gpucti.references import resolve_reference
+from gpucti.scan import read_primary
 
 #: Values of a switch; a missing one means OMIT.
 STATES = ("PERFORM", "COMPLETE", "SKIPPED", "OMIT")
@@ -25,6 +29,22 @@ OTHERS = ("CRCORR", "RPTCORR", "EXPSCORR", "GEOCORR", "SGEOCORR")
 SPECTROSCOPIC = ("WAVECORR", "X2DCORR", "X1DCORR", "DISPCORR", "FLUXCORR", "HELCORR", "BACKCORR")
 
 FLATS = ("PFLTFILE", "DFLTFILE", "LFLTFILE")
+#: Reference files by step.
+STEP_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "DQICORR": ("BPIXTAB",),
+        "ATODCORR": ("ATODTAB",),
+        "BIASCORR": ("BIASFILE",),
+        "DARKCORR": ("DARKFILE",),
+        "FLATCORR": FLATS,
+        "SHADCORR": ("SHADFILE",),
+        "PHOTCORR": ("IMPHTTAB", "TDSTAB"),
+    }
+)
+#: Those of the steps that are done before the correction of CTI; then a wavecal is reduced with its own.
+RAW_FILES = ("BPIXTAB", "ATODTAB", "BIASFILE")
+#: What every wavecal needs.
+WAVECAL_TABLES = ("LAMPTAB", "APDESTAB", "SDCTAB", "DISPTAB", "INANGTAB", "SPTRCTAB")
 #: Reference files that a header may leave blank, besides one or two of the flats.
 MAY_BE_BLANK = ("BPIXTAB", "APERTAB", "PCTAB", "WCPTAB", "TDSTAB", "GACTAB")
 
@@ -149,13 +169,14 @@ def read_work(exposure: StisKeywords) -> Work:
 
 
 def required_references(
-    exposure: StisKeywords, environment: Mapping[str, str] | None = None, *, spectra: bool
+    exposure: StisKeywords, environment: Mapping[str, str] | None = None, *, calstis: bool = False
 ) -> list[Required]:
     """Return the reference files that an exposure's switches need, in the order of the steps.
 
     Files that may be left blank are listed where they are named. A TDSTAB or GACTAB that is named has to exist,
     although CalSTIS goes on without it for spectra: a flux without the correction that the header names would be
-    wrong in silence.
+    wrong in silence. What the wavecal is reduced with, and the exposure is not, comes last, under keywords such as
+    ``BIASFILE of x_wav.fits``.
 
     Parameters
     ----------
@@ -163,8 +184,8 @@ def required_references(
         Its headers; relative names are looked for beside its file.
     environment : mapping, optional
         In place of the process's environment.
-    spectra : bool
-        With everything that CalSTIS's programs open: the tables of spectra, and the wavecal.
+    calstis : bool
+        With what CalSTIS's programs open and the native engine does not.
 
     Raises
     ------
@@ -172,39 +193,98 @@ def required_references(
         See `read_work`.
     """
     work = read_work(exposure)
+    needed = _keywords(exposure, work)
+    if calstis and switch(exposure, "PHOTCORR") == "PERFORM":
+        needed += ["IMPHTTAB", "APERTAB"]  # even where CalSTIS does not read them, it wants them to exist
+    if calstis and work.small_scale and (work.geometry or work.rectify or work.extract):
+        needed.append("SDSTFILE")
+    found = [
+        required
+        for name in dict.fromkeys(needed)
+        if (required := _look_up(exposure, name, environment)).name or not _may_be_blank(exposure, name)
+    ]
+    return found + (_of_wavecal(exposure, found, environment) if work.wavecal else [])
+
+
+def wavecal_references(exposure: StisKeywords, wavecal: fits.Header) -> dict[str, str]:
+    """Return the reference files, by keyword, with which a wavecal is reduced in place of those that its header names.
+
+    As in CalSTIS (``compfiles.c``) that is what the header of the exposure names, wherever a step that is to be
+    performed on the exposure needs the file too. The BIASFILE has to be for the same binning and gain. Without a
+    LAMPTAB in the exposure's header the wavecal keeps its own.
+
+    Parameters
+    ----------
+    exposure : StisKeywords
+        The exposure that the wavecal belongs to.
+    wavecal : fits.Header
+        Its primary header.
+
+    Raises
+    ------
+    InputError
+        See `read_work`.
+    """
+    names = {name: reference_name(exposure.primary, name) for name in _keywords(exposure, read_work(exposure))}
+    names.pop("WAVECAL", None)
+    if not reference_name(exposure.primary, "LAMPTAB"):
+        names.pop("LAMPTAB", None)
+    for name in ("BINAXIS1", "BINAXIS2", "CCDGAIN"):
+        ours = integer_keyword(exposure.primary, name, f"{exposure.path}[0]", default=1)
+        if ours != integer_keyword(wavecal, name, "wavecal[0]", default=1):
+            names.pop("BIASFILE", None)
+    return exposure.wavecal_names | names
+
+
+def _keywords(exposure: StisKeywords, work: Work) -> list[str]:
+    """Return the keywords of the reference files that the steps to be performed need."""
     wanted = {name for name in SPECTROSCOPIC if switch(exposure, name) == "PERFORM"}
-    needed: list[str] = ["CCDTAB"]
-    for step, names in (
-        ("DQICORR", ("BPIXTAB",)),
-        ("ATODCORR", ("ATODTAB",)),
-        ("BIASCORR", ("BIASFILE",)),
-        ("DARKCORR", ("DARKFILE",)),
-        ("FLATCORR", FLATS),
-        ("SHADCORR", ("SHADFILE",)),
-        ("PHOTCORR", ("IMPHTTAB", "TDSTAB")),
-    ):
+    needed = ["CCDTAB"]
+    for step, names in STEP_FILES.items():
         if step in work.part_a + work.part_b:
             needed += names
-    if spectra and switch(exposure, "PHOTCORR") == "PERFORM":
-        needed += ["IMPHTTAB", "APERTAB"]  # even where CalSTIS does not read them, it wants them to exist
     if work.reject:
         needed.append("CRREJTAB")
     if work.geometry:
         needed.append("IDCTAB")
-    if spectra and work.wavecal:
+    if work.wavecal:
         needed += ["WAVECAL", "WCPTAB", "LAMPTAB", "APDESTAB"]
-    if spectra and (work.rectify or work.extract):
+    if work.rectify or work.extract:
         needed += ["SDCTAB", "SPTRCTAB"]
         needed += ["XTRACTAB"] if work.extract else []
         needed += ["APDESTAB", "DISPTAB", "INANGTAB"] if work.rectify or "DISPCORR" in wanted else []
         needed += ["PHOTTAB", "APERTAB", "PCTAB", "TDSTAB", "GACTAB"] if "FLUXCORR" in wanted else []
-    if spectra and work.small_scale and (work.geometry or work.rectify or work.extract):
-        needed.append("SDSTFILE")
-    return [
-        found
-        for name in dict.fromkeys(needed)
-        if (found := _look_up(exposure, name, environment)).name or not _may_be_blank(exposure, name)
-    ]
+    return needed
+
+
+def _of_wavecal(
+    exposure: StisKeywords, known: Sequence[Required], environment: Mapping[str, str] | None
+) -> list[Required]:
+    """Return the files that the wavecal alone needs, now or once the exposure is bias-subtracted.
+
+    A wavecal that is not there or cannot be read needs nothing; it is reported itself.
+    """
+    path = next((need.path for need in known if need.keyword == "WAVECAL"), None)
+    try:
+        header = read_primary(path) if path else None
+    except GpuctiError:
+        header = None
+    if header is None:
+        return []
+    states = {name: str(header.get(name, "OMIT")).strip().upper() for name in STEP_FILES}
+    names = ["CCDTAB", "WCPTAB", *WAVECAL_TABLES]
+    names += [name for step, files in STEP_FILES.items() if states[step] == "PERFORM" for name in files]
+    ours = wavecal_references(exposure, header)
+    found = []
+    for name in dict.fromkeys(names):
+        own = _own_name(exposure, header, name)
+        given = own if name in RAW_FILES else ours.get(name, own)
+        may_be_blank = name in (*MAY_BE_BLANK, *FLATS, *RAW_FILES, "IMPHTTAB", "LAMPTAB")
+        if not given and may_be_blank or any((need.keyword, need.name) == (name, given) for need in known):
+            continue
+        path = resolve_reference(given, exposure.path.parent, environment) if given else None
+        found.append(Required(f"{name} of {_wavecal_name(exposure)}", given, path))
+    return found
 
 
 def _look_up(exposure: StisKeywords, name: str, environment: Mapping[str, str] | None) -> Required:
@@ -226,11 +306,17 @@ def _wavecal_name(exposure: StisKeywords) -> str:
     return text_keyword(exposure.primary, "WAVECAL", f"{exposure.path}[0]", default="")
 
 
+def _own_name(exposure: StisKeywords, wavecal: fits.Header, keyword: str) -> str:
+    """Return what a wavecal's header names, or what is to take its place."""
+    name = exposure.wavecal_names.get(keyword, reference_name(wavecal, keyword))
+    return "" if name.upper() == "N/A" else name
+
+
 def _lamp_table_of_wavecal(exposure: StisKeywords) -> str:
     """Return LAMPTAB of the wavecal, which stands in for a blank one of the exposure; empty if there is none."""
     name = _wavecal_name(exposure)
     try:
-        return reference_name(read_hdus(find_file(exposure.path.parent / name))[0][0].header, "LAMPTAB") if name else ""
+        return _own_name(exposure, read_primary(exposure.path.parent / name), "LAMPTAB") if name else ""
     except GpuctiError:
         return ""  # reported under WAVECAL
 

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 import click
 
 from gpucti._version import __version__
-from gpucti.cli.common import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, tell
+from gpucti.cli.archive import darks_command
+from gpucti.cli.common import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, system_error, tell
+from gpucti.cli.doctor import doctor_command
 from gpucti.cli.files import add_cti_command, backends_command, cte_command, pctetab_command
 from gpucti.cli.pipeline import correct_command, info_command, superdark_group
-from gpucti.cli.visit import simulate_command
+from gpucti.cli.spectra import plot_command, x1d_command
+from gpucti.cli.visit import demo_command, simulate_command
 from gpucti.errors import GpuctiError
 
 
@@ -28,8 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         tell("interrupted; finished files are whole, nothing is half-written")
         return EXIT_INTERRUPTED
-    except (GpuctiError, OSError) as error:
+    except GpuctiError as error:
         tell(f"error: {error}")
+        return EXIT_FAILED
+    except OSError as error:
+        tell(f"error: {system_error(error)}")
         return EXIT_FAILED
     return result if isinstance(result, int) else EXIT_DONE
 
@@ -50,12 +56,17 @@ def cli() -> None:
 
 for command in (
     correct_command,
+    darks_command,
     superdark_group,
     info_command,
+    x1d_command,
+    plot_command,
     cte_command,
     add_cti_command,
     pctetab_command,
     backends_command,
+    doctor_command,
     simulate_command,
+    demo_command,
 ):
     cli.add_command(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 import sys
@@ -121,6 +122,16 @@ class _SayHandler(logging.Handler):
         """Say the message, with its level where it is more than information."""
         level = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
         self._say(level + record.getMessage())
+
+
+def system_error(error: OSError) -> str:
+    """Return where the operating system refused what, and what to do about it."""
+    text = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{text}; make room and run again, files that were finished are whole"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{text}; check the permissions, or choose another folder"
+    return text
 
 
 def tell(text: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gpucti.cli.archive import archive_options
 from gpucti.cli.common import EXIT_FAILED, chosen_device, device_options, messages, tell, with_options
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ QUIET, NORMAL, LOUD = 0, 1, 2
 @click.option(
     "-p", "--pctetab", metavar="FILE", help="PCTETAB [the last *_pcte.fits of the super-darks' folder, or packaged]."
 )
-@click.option("--anneals", metavar="FILE", help="Anneal periods and their darks, JSON [the list saved in REF_DIR].")
+@click.option(
+    "--anneals", metavar="FILE", help="Anneal periods and their darks, JSON [the list in REF_DIR, else the archive]."
+)
 @click.option("--oref", metavar="DIR", help="Reference files, oref$ in headers [environment variable oref].")
 @with_options(device_options())
 @click.option(
@@ -37,12 +40,14 @@ QUIET, NORMAL, LOUD = 0, 1, 2
     show_default=True,
     help="What calibrates: the embedded engine, or STScI's programs where they are installed.",
 )
-@click.option("--crds_update", "--crds-update", "crds_update", is_flag=True, help="Not there yet: best references.")
+@click.option("--crds_update", "--crds-update", "crds_update", is_flag=True, help="Ask CRDS for the best references.")
 @click.option("--clean", is_flag=True, help="Remove products of earlier runs in SCIENCE_DIR first.")
 @click.option("--clean_all", "--clean-all", "clean_all", is_flag=True, help="--clean, super-darks and corrected darks.")
 @click.option(
     "--ignore_missing", "--ignore-missing", "ignore_missing", is_flag=True, help="Go on without darks that are missing."
 )
+@click.option("--download", is_flag=True, help="Fetch component darks that are not there from the archive (MAST).")
+@archive_options
 @click.option(
     "--single-dark-week",
     "--single_dark_week",
@@ -68,7 +73,6 @@ def correct_command(
     json_file: str | None,
     verbose: int,
     *,
-    crds_update: bool,
     dry_run: bool,
     **options: Any,
 ) -> int | None:
@@ -82,8 +86,6 @@ def correct_command(
     from gpucti.plan_table import plan_data, plan_text
     from gpucti.planning import plan
 
-    if crds_update:
-        raise click.UsageError("--crds_update: this version cannot update references; run `crds bestrefs` beforehand.")
     folders = (science_dir, dark_dir, ref_dir)
     options |= {"device": chosen_device(device, backend)}
 
@@ -98,7 +100,7 @@ def correct_command(
         click.echo(plan_text(it))
         save(plan_data(it))
         return EXIT_FAILED if it.problems else None
-    with _stages(verbose) as (say, watch), messages(say, verbose=verbose == LOUD):
+    with stages(verbose) as (say, watch), messages(say, verbose=verbose == LOUD):
         report = correct(*folders, progress=watch, **options)
         for note in report.notes:
             say(f"note: {note}")
@@ -109,7 +111,7 @@ def correct_command(
 
 
 @contextmanager
-def _stages(verbose: int) -> Iterator[tuple[Callable[[str], None], Callable[[Event], None] | None]]:
+def stages(verbose: int) -> Iterator[tuple[Callable[[str], None], Callable[[Event], None] | None]]:
     """Yield what says a line, and what shows the steps of a run: bars, or lines where there is no terminal."""
     if verbose == QUIET:
         yield tell, None

@@ -58,9 +58,8 @@ def image_scene(planned: Planned, detector: Detector) -> Scene:
     return Scene(scene, [table])
 
 
-def spectrum_scene(planned: Planned, detector: Detector) -> Scene:
+def spectrum_scene(planned: Planned) -> Scene:
     """Return a star or a nebula, or both, behind a slit, on a faint even sky."""
-    del detector
     what, mjd = planned.what, planned.starts[0]
     mode, slit = _mode(what), APERTURES[what.aperture]
     warmth = mean_temperature(mjd, what.exptime)
@@ -77,7 +76,7 @@ def spectrum_scene(planned: Planned, detector: Detector) -> Scene:
     if what.source in ("star", "both"):
         passed = seen * slit.transmission(mode.fine)
         expected = nominal * slit.transmission(mode.fine)
-        scale = what.electrons / (what.exptime * step * expected[on_chip].max())
+        scale = what.electrons / (what.exptime * step * (mode.continuum * expected)[on_chip].max())
         flux = scale * mode.star_spectrum()
         image, wavelength, rate, trace = mode.expose_point(flux * passed, what.row, slit, what.shift, mjd)
         even_rate = mode.expose_point(passed, what.row, slit, what.shift, mjd)[2]
@@ -111,7 +110,7 @@ def spectrum_scene(planned: Planned, detector: Detector) -> Scene:
 def science_files(planned: Planned, detector: Detector) -> dict[str, list[Any]]:
     """Return the raw file and the truth of a science exposure, by file name without root: ``raw``, ``truth``."""
     what = planned.what
-    scene = (image_scene if what.is_image else spectrum_scene)(planned, detector)
+    scene = image_scene(planned, detector) if what.is_image else spectrum_scene(planned)
     warmth = [mean_temperature(start, what.exptime) for start in planned.starts]
     facts = _facts(planned, warmth)
     frames, charges, dark = [], [], np.zeros((SIZE, SIZE))

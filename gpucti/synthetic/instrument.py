@@ -136,9 +136,14 @@ def pixel_share(distance: npt.ArrayLike, spread: npt.ArrayLike) -> Floats:
 
 
 def enclosed(height: npt.ArrayLike) -> Floats:
-    """Return the part of a point source's light inside a box of this many rows round it."""
+    """Return the part of a point source's light that an extraction box of this many rows round it holds.
+
+    A row at the edge counts by the part of it that lies inside, as if its light were even: on average that is a
+    profile broadened by a pixel's width.
+    """
     half = 0.5 * np.asarray(height, dtype=np.float64)
-    return np.asarray(sum(part * erf(half * math.sqrt(0.5) / spread) for part, spread in PSF), dtype=np.float64)
+    broad = [(part, math.sqrt(spread**2 + 1.0 / 12.0)) for part, spread in PSF]
+    return np.asarray(sum(part * erf(half * math.sqrt(0.5) / spread) for part, spread in broad), dtype=np.float64)
 
 
 def dark_factor(temperature: float) -> float:

@@ -112,11 +112,16 @@ class Mode:
 
     # ---- what is looked at ------------------------------------------------------------------------------
 
+    @property
+    def continuum(self) -> Floats:
+        """The star's continuum, 1 at the central wavelength, on the fine grid."""
+        return np.asarray((self.cenwave / self.fine) ** 1.5, dtype=np.float64)
+
     def star_spectrum(self) -> Floats:
-        """Return a stellar spectrum as the telescope resolves it, continuum about 1, on the fine grid."""
+        """Return the star's spectrum, continuum and lines as the telescope resolves them, on the fine grid."""
         rng = self._rng("star")
         step, wave = self.grating.dispersion, self.fine
-        flux = (self.cenwave / wave) ** 1.5
+        flux = self.continuum
         for depth in rng.uniform(0.15, 0.7, 12):
             flux *= 1.0 - depth * _bump(wave, rng.uniform(wave[0], wave[-1]), step * rng.uniform(1.5, 6.0))
         for height in rng.uniform(0.5, 3.0, 4):
@@ -143,7 +148,8 @@ class Mode:
 
     def through_slit(self, spectrum: Floats, aperture: Aperture) -> Floats:
         """Return a spectrum of light that fills the slit: blurred by the slit's width and the optics."""
-        blurred = uniform_filter1d(spectrum, max(round(aperture.width / SCALE * FINE), 1), mode="nearest")
+        width = 2 * round(0.5 * (aperture.width / SCALE * FINE - 1.0)) + 1  # odd: an even one would shift the light
+        blurred = uniform_filter1d(spectrum, width, mode="nearest")
         return np.asarray(
             sum(part * gaussian_filter1d(blurred, spread * FINE, mode="nearest") for part, spread in PSF),
             dtype=np.float64,

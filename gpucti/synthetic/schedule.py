@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from gpucti.dates import MJD_EPOCH
 from gpucti.errors import InputError
 from gpucti.synthetic.instrument import A2CENTER, GRATINGS, SIZE, SLITS, grating
 
@@ -21,7 +22,6 @@ WAVECAL_SECONDS, WAVECAL_PAUSE = 12.0, 40.0
 #: CCD images and spectra of the electronics that has a housing thermometer; the released PCTETAB ends in 2028.
 FIRST_MJD, LAST_MJD = 54952.0, 61900.0
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
-_MJD_ZERO = datetime(1858, 11, 17)
 _SOURCES = ("star", "nebula", "both")
 
 
@@ -67,11 +67,11 @@ class Observation:
     period: int | None = None
     week: int | None = None
     source: str = "star"
-    electrons: float = 150.0
+    electrons: float = 300.0
     row: float = 330.0
     shift: tuple[float, float] = (1.7, -2.3)
     n_stars: int = 350
-    faintest: float = 60.0
+    faintest: float = 120.0
     brightest: float = 40_000.0
 
     def __post_init__(self) -> None:
@@ -288,7 +288,7 @@ def seconds_later(mjd: float, seconds: float) -> float:
 
 def instant(mjd: float) -> datetime:
     """Return the time (UTC) of a date, to the second."""
-    return _MJD_ZERO + timedelta(seconds=round(mjd * 86400.0))
+    return MJD_EPOCH + timedelta(seconds=round(mjd * 86400.0))
 
 
 def temperature(mjd: float) -> float:

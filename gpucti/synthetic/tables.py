@@ -90,9 +90,8 @@ class Table:
         return hdu
 
 
-def ccd(detector: Detector) -> Table:
+def ccd() -> Table:
     """CCDTAB: gains, read noise, bias level, saturation, and the figures of the empirical CTI formula."""
-    del detector
     names = "CTINORM CTIGPOWER CTIBGFAC CTIBGPOWER CTITIMFAC CTIREFMJD SPURCHARGE HALOFAC HALOMINFRAC".split()
     columns = [Column("CCDAMP", "4A"), *(Column(n, "I") for n in ("CCDGAIN", "BINAXIS1", "BINAXIS2", "CCDOFFST"))]
     columns += [Column("CCDBIAS", "E", "counts"), Column("ATODGAIN", "E", "electron/count")]
@@ -100,7 +99,7 @@ def ccd(detector: Detector) -> Table:
     columns += [Column(name, "E") for name in names]
     formula = (0.056, 0.82, -3.05, 0.21, 0.205, 51765.25, 0.0, 0.06, 0.0)
     rows = [
-        (amp, gain, 1, 1, 3, BIAS_LEVEL, ATODGAIN[gain], READ_NOISE[gain], SATURATE, 50.0, *formula)
+        (amp, gain, 1, 1, 3, BIAS_LEVEL, ATODGAIN[gain], READ_NOISE[gain], SATURATE, 10.0, *formula)
         for amp in "ABCD"
         for gain in ATODGAIN
     ]
@@ -115,9 +114,8 @@ def bpx(detector: Detector) -> Table:
     return Table("BAD PIXELS", "bad pixels", columns, rows, size, plain=True)
 
 
-def crr(detector: Detector) -> Table:
+def crr() -> Table:
     """CRREJTAB: how cosmic rays are told, for 2 to 8 exposures."""
-    del detector
     columns = [
         Column("CRSPLIT", "I"),
         Column("MEANEXP", "E", "seconds"),
@@ -134,9 +132,8 @@ def crr(detector: Detector) -> Table:
     return Table("CRREJ PARAMETERS TABLE", "cosmic-ray rejection", columns, rows, plain=True)
 
 
-def idc(detector: Detector) -> Table:
+def idc() -> Table:
     """IDCTAB: from corrected to detector positions (INVERSE); FORWARD has the linear terms alone."""
-    del detector
     orders = [(i, j) for i in range(1, 4) for j in range(i + 1)]
     columns = [Column("DIRECTION", "8A"), Column("FILTER", "16A"), Column("SCALE", "D", "arcsec/pixel")]
     columns += [Column("XREF", "D"), Column("YREF", "D"), Column("CXSIZE", "I"), Column("CYSIZE", "I")]
@@ -149,9 +146,8 @@ def idc(detector: Detector) -> Table:
     return Table("DISTORTION COEFFICIENTS", "imaging distortion", columns, rows, {"NORDER": 3})
 
 
-def apd(detector: Detector) -> Table:
+def apd() -> Table:
     """APDESTAB: sizes, places and bars of the apertures."""
-    del detector
     names = [f"BAR{k}{what}" for k in (1, 2, 3) for what in ("LOCN", "WIDTH")]
     columns = [Column("APERTURE", "16A"), *(Column(n, "D", "arcsec") for n in ("WIDTH1", "WIDTH2"))]
     columns += [Column("ANGLE", "D", "degree"), *(Column(n, "D", "arcsec") for n in ("OFFSET1", "OFFSET2"))]
@@ -163,9 +159,8 @@ def apd(detector: Detector) -> Table:
     return Table("APERTURE DESCRIPTION TABLE", "apertures", columns, rows)
 
 
-def apt(detector: Detector) -> Table:
+def apt() -> Table:
     """APERTAB: throughput of the apertures for a point source."""
-    del detector
     wave = np.linspace(1500.0, 11000.0, 40)
     columns = [Column("APERTURE", "16A"), Column("NELEM", "I")]
     columns += [Column("WAVELENGTH", "40D", "angstrom"), Column("THROUGHPUT", "40E")]
@@ -173,9 +168,8 @@ def apt(detector: Detector) -> Table:
     return Table("APERTURE THROUGHPUT TABLE", "aperture throughputs", columns, rows)
 
 
-def wcp(detector: Detector) -> Table:
+def wcp() -> Table:
     """WCPTAB: how wavecals are measured."""
-    del detector
     whole = ("WL_TRIM1", "WL_TRIM2", "SP_TRIM1", "SP_TRIM2", "WL_RANGE", "SP_RANGE")
     columns = [Column("DETECTOR", "8A"), Column("OPT_ELEM", "8A"), *(Column(n, "I", "pixel") for n in whole)]
     columns += [Column(name, "D") for name in ("NSIG_CR", "NSIG_ILL", "MAD_REJ", "MIN_MAD")]
@@ -335,10 +329,9 @@ def imphttab() -> list[tuple[str, Table]]:
     return extensions
 
 
-#: By the suffix of the file: tables of the detector and the camera, and tables with a row per mode.
-OF_DETECTOR: dict[str, Callable[[Detector], Table]] = {
-    "ccd": ccd, "bpx": bpx, "crr": crr, "idc": idc, "apd": apd, "apt": apt, "wcp": wcp,
-}  # fmt: skip
+#: By the suffix of the file: tables that are always the same, of the detector, and with a row per mode.
+FIXED: dict[str, Callable[[], Table]] = {"ccd": ccd, "crr": crr, "idc": idc, "apd": apd, "apt": apt, "wcp": wcp}
+OF_DETECTOR: dict[str, Callable[[Detector], Table]] = {"bpx": bpx}
 OF_MODES: dict[str, Callable[[Iterable[Mode]], Table]] = {
     "pht": pht, "pct": pct, "tds": tds, "dsp": dsp, "iac": iac, "1dt": trace, "sdc": sdc, "1dx": xtract, "lmp": lmp,
 }  # fmt: skip

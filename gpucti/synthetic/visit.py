@@ -6,7 +6,6 @@ pipeline does what it should with the model, not whether the model is right.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,21 +13,17 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from astropy.io import fits
-
+from gpucti.anneals import AnnealPeriod, Dark, write_anneals
 from gpucti.atomic import atomic_output
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.errors import InputError, OutputExistsError
 from gpucti.pctetab import Pctetab
-from gpucti.synthetic import files, headers, tables
-from gpucti.synthetic.detector import AMP, BIAS_NOISE, Detector
+from gpucti.synthetic import files, headers
+from gpucti.synthetic.detector import Detector
 from gpucti.synthetic.exposures import dark_hdus, science_files, temperature_hdus, wavecal_hdus
-from gpucti.synthetic.instrument import ATODGAIN, DRK_VS_T, READ_NOISE, REF_TEMP, VIRTUAL
-from gpucti.synthetic.optics import Mode
-from gpucti.synthetic.schedule import DARK_SECONDS, Observation, Schedule, instant, superdark_name, whole
-from gpucti.synthetic.sky import PHOTZPT
+from gpucti.synthetic.references import Maker, dark_truth, reference_files
+from gpucti.synthetic.schedule import DARK_SECONDS, Observation, Schedule, instant, whole
 
 __all__ = ["Observation", "Visit", "simulate_visit"]
 
@@ -36,10 +31,9 @@ log = logging.getLogger(__name__)
 
 #: Start of the first annealing period by default: 2018-05-02, when the table's trap density is 1.5.
 DEFAULT_MJD = 58240.2
-#: Names of the folders and of the list of files, in the folder of a visit.
-SCIENCE, DARKS, OREF, TRUTH, REF, ANNEALS, MANIFEST = (
-    "science", "darks", "oref", "truth", "ref", "anneals.json", "files.txt",
-)  # fmt: skip
+#: Names in the folder of a visit.
+SCIENCE, DARKS, OREF, TRUTH, REF = "science", "darks", "oref", "truth", "ref"
+ANNEALS, README, MANIFEST = "anneals.json", "README.txt", "files.txt"
 Progress = Callable[[str], None]
 
 
@@ -159,17 +153,13 @@ def simulate_visit(
             progress(path.relative_to(folder).as_posix())
         files.write(path, make(), overwrite=overwrite)
         written.append(path)
-    texts = {visit.anneals: _anneals(plan), folder / "README.txt": _readme(plan, seed)}
-    names_written = sorted(path.relative_to(folder).as_posix() for path in (*written, *texts))
-    texts[folder / MANIFEST] = "".join(f"{name}\n" for name in names_written)
-    for path, text in texts.items():
-        with atomic_output(path, overwrite=overwrite) as out:
+    write_anneals(_anneals(plan), visit.anneals, overwrite=overwrite)
+    made = sorted(path.relative_to(folder).as_posix() for path in (*written, visit.anneals, folder / README))
+    for name, text in ((README, _readme(plan, seed)), (MANIFEST, "".join(f"{line}\n" for line in made))):
+        with atomic_output(folder / name, overwrite=overwrite) as out:
             out.write(text.encode())
-    log.info("synthetic visit of %d files in %s", len(written) + len(texts), folder)
+    log.info("synthetic visit of %d files in %s", len(made), folder)
     return visit
-
-
-Maker = Callable[[], Sequence[Any]]
 
 
 def _files(visit: Visit, plan: Schedule, detector: Detector, gz: str) -> Iterator[tuple[Path, Maker]]:
@@ -185,109 +175,33 @@ def _files(visit: Visit, plan: Schedule, detector: Detector, gz: str) -> Iterato
                 yield path, partial(temperature_hdus, start, one.what.exptime)
     for dark in plan.darks:
         yield visit.darks / f"{dark.root}_flt.fits{gz}", partial(dark_hdus, dark, detector)
-    yield visit.truth / "dark_rate.fits", partial(_dark_truth, detector, plan)
-    yield from _references(visit.oref, plan, detector, gz)
+    yield visit.truth / "dark_rate.fits", partial(dark_truth, detector, plan)
+    yield from reference_files(visit.oref, plan, detector, gz)
 
 
 def _part(made: Callable[[], Mapping[str, Sequence[Any]]], name: str) -> Sequence[Any]:
     return made()[name]
 
 
-def _references(oref: Path, plan: Schedule, detector: Detector, gz: str) -> Iterator[tuple[Path, Maker]]:
-    """Yield every reference file."""
-    modes = sorted(
-        {Mode(one.what.opt_elem, one.what.cenwave or 0) for one in plan.science if not one.what.is_image}
-        or {Mode("G430L", 4300)},
-        key=lambda mode: (mode.name, mode.cenwave),
-    )
-    for suffix, of_detector in tables.OF_DETECTOR.items():
-        name = f"sim_{suffix}.fits"
-        yield oref / f"{name}{gz}", partial(_table, name, of_detector, detector)
-    for suffix, of_modes in tables.OF_MODES.items():
-        name = f"sim_{suffix}.fits"
-        yield oref / f"{name}{gz}", partial(_table, name, of_modes, modes)
-    yield (
-        oref / f"sim_imp.fits{gz}",
-        lambda: files.reference_table("sim_imp.fits", tables.imphttab(), PHOTZPT=PHOTZPT, PARNUM=1, DBTABLE="IMPHTTAB"),
-    )
-    for gain in sorted({1, *(one.what.gain for one in plan.science)}):
-        yield oref / f"sim_g{gain}_bia.fits{gz}", partial(_bias, detector, gain)
-    yield oref / f"sim_pfl.fits{gz}", lambda: files.reference_image(
-        "sim_pfl.fits", "PIXEL-TO-PIXEL FLAT", "pixel flat",
-        (detector.pixel_flat, 1e-3 * detector.pixel_flat, detector.bad_bits & np.int16(1024)), OPT_ELEM="ANY",
-    )  # fmt: skip
-    yield oref / f"sim_lfl.fits{gz}", lambda: files.reference_image(
-        "sim_lfl.fits", "LOW ORDER FLAT", "low-order flat",
-        (detector.low_flat, 2e-3 * detector.low_flat, np.zeros(detector.low_flat.shape, np.int16)), OPT_ELEM="ANY",
-    )  # fmt: skip
-    for period, week in sorted({(dark.period, dark.week) for dark in plan.darks}):
-        yield oref / f"{superdark_name(period, week)}{gz}", partial(_superdark, detector, plan, period, week)
-
-
-def _table(name: str, make: Callable[[Any], tables.Table], subject: Any) -> list[Any]:
-    return files.reference_table(name, [("", make(subject))])
-
-
-def _bias(detector: Detector, gain: int) -> list[Any]:
-    image = detector.bias_image(gain)
-    error = np.full(image.shape, BIAS_NOISE / ATODGAIN[gain])
-    keywords = {"CCDAMP": AMP, "CCDGAIN": gain, "CCDOFFST": 3, "BINAXIS1": 1, "BINAXIS2": 1}
-    return files.reference_image(
-        f"sim_g{gain}_bia.fits", "CCD BIAS IMAGE", f"bias, gain {gain}", (image, error, detector.bias_bits), **keywords
-    )
-
-
-def _superdark(detector: Detector, plan: Schedule, period: int, week: int) -> list[Any]:
-    """Return a weekly super-dark as a pipeline without CTI correction has it: with the trails of its darks."""
-    starts = [dark.start for dark in plan.darks if (dark.period, dark.week) == (period, week)]
-    middle, name = sum(starts) / len(starts), superdark_name(period, week)
-    expected = detector.dark_rate(middle) * DARK_SECONDS
-    arrived = detector.transfer(expected, middle)[VIRTUAL:]
-    error = np.sqrt((np.maximum(arrived, 0.0) + READ_NOISE[1] ** 2) / len(starts)) / DARK_SECONDS
-    rate = arrived / DARK_SECONDS + error * detector.rng(name).normal(size=error.shape)
-    bits = np.where(rate > np.median(rate) + 0.1, 16, 0).astype(np.int16)
-    anything = {key: "ANY" for key in ("CCDAMP", "OPT_ELEM", "APERTURE", "OBSTYPE")}
-    return files.reference_image(
-        name, "DARK IMAGE", f"dark of week {week}, trails not removed", (rate, error, bits), **anything,
-        CCDGAIN=-1, CCDOFFST=-1, BINAXIS1=1, BINAXIS2=1, REF_TEMP=REF_TEMP, DRK_VS_T=DRK_VS_T,
-    )  # fmt: skip
-
-
-def _dark_truth(detector: Detector, plan: Schedule) -> list[Any]:
-    warm = detector.warm_pixels
-    image = fits.ImageHDU(detector.dark_base.astype(np.float32), name="RATE")
-    image.header["BUNIT"] = "ELECTRONS/S"
-    image.header["MJD"] = (plan.anneals[0], "when this was the dark rate; see WARM")
-    image.header["REF_TEMP"] = (REF_TEMP, "[degC] housing temperature of these rates")
-    image.header["DRK_VS_T"] = (DRK_VS_T, "[1/degC] change of the rates")
-    table = files.table_hdu("WARM", {
-        "X": ("J", "pixel", warm.column + 1), "Y": ("J", "pixel", warm.row + 1),
-        "RATE": ("D", "electron/s", warm.rate), "START": ("D", "MJD", warm.start),
-        "END": ("D", "MJD", np.where(np.isfinite(warm.end), warm.end, 99999.0)),
-    })  # fmt: skip
-    return [fits.PrimaryHDU(), image, table]
-
-
-def _anneals(plan: Schedule) -> str:
-    """Return the annealing periods as JSON, with darks that nobody needs among them, and an empty period round them."""
-
-    def dark(name: str, start: float, **more: Any) -> dict[str, Any]:
-        entry = {"exposure": name.upper(), "proposid": headers.DARK_PROGRAMME, "datetime": f"{instant(start)}"}
-        return entry | {"exptime": DARK_SECONDS} | more
-
+def _anneals(plan: Schedule) -> list[AnnealPeriod]:
+    """Return the annealing periods, with darks that nobody needs among them, and periods without darks round them."""
     length = plan.anneals[1] - plan.anneals[0]
-    bounds = [plan.anneals[0] - length, *plan.anneals, None]
+    bounds = [plan.anneals[0] - length, *plan.anneals]
     periods = []
-    for number, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
-        assert start is not None
-        darks = [dark(one.root, one.start) for one in plan.darks if one.period == number]
+    for number, start in enumerate(bounds):
+        end = instant(bounds[number + 1]) if number + 1 < len(bounds) else None
+        darks = [
+            Dark(one.root.upper(), headers.DARK_PROGRAMME, instant(one.start), DARK_SECONDS)
+            for one in plan.darks
+            if one.period == number
+        ]
         if darks:
-            darks.append(dark(f"ogda{number}01aq", start + 2.2, ccdamp="A", flt=False))
-            darks.append(dark(f"ogds{number}01aq", start + 3.4, exptime=60.0))
-        darks.sort(key=lambda entry: str(entry["datetime"]))
-        stop = None if end is None else f"{instant(end)}"
-        periods.append({"index": 100 + number, "start": f"{instant(start)}", "end": stop, "darks": darks})
-    return json.dumps(periods, indent=1) + "\n"
+            other, short = instant(start + 2.2), instant(start + 3.4)
+            darks.append(Dark(f"OGDA{number}01AQ", headers.DARK_PROGRAMME, other, DARK_SECONDS, ccdamp="A", flt=False))
+            darks.append(Dark(f"OGDS{number}01AQ", headers.DARK_PROGRAMME, short, 60.0))
+        darks.sort(key=lambda dark: dark.start)
+        periods.append(AnnealPeriod(instant(start), end, tuple(darks), 100 + number))
+    return periods
 
 
 def _readme(plan: Schedule, seed: int) -> str:
@@ -310,7 +224,7 @@ truth/        ROOT_truth.fits:
                 DARK      electrons expected from dark current (last imset)
                 CHARGE,n  collected in imset n, with photon noise and cosmic rays, before the readout
                 STARS, STAR, NEBULA, PROFILE: what products should show. Positions count from 1, wavelengths are
-                          as observed, not heliocentric; the flux of STARS holds for PHOTFLAM at gain 1
+                          as observed, not heliocentric
               dark_rate.fits: the dark rate at the start, and the pixels that turn warm later
 
 How they were made (seed {seed}): photons and dark current with Poisson noise, through the flats; cosmic rays; trails by

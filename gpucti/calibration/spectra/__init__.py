@@ -1,0 +1,1 @@
+"""Spectra of the CCD's first-order gratings: wavelength calibration, rectification, extraction."""

@@ -1,0 +1,359 @@
+"""Best references from CRDS: asked for on copies of header values, in a process of their own.
+
+Nothing here changes a file of the user's: what CRDS answers is returned by keyword, and reference files that are
+missing are fetched into the cache. The rules for the cache, the server and ``oref`` are stis_cti's.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from astropy.io import fits
+
+from gpucti.errors import InputError, ReferenceFileError
+
+log = logging.getLogger(__name__)
+
+CHILD = Path(__file__).with_name("_crds_child.py")
+SERVER = "https://hst-crds.stsci.edu"
+#: Where STScI's own machines have the cache.
+CENTRAL_STORE = "/grp/crds/cache"
+#: CRDS's folder of the instrument, which headers call ``oref$``.
+INSTRUMENT, OREF = "stis", "oref$"
+#: A server that says nothing for so long is not there, seconds; CRDS itself would wait for an hour.
+TIMEOUT = 60
+#: Tries for each file, and seconds between them (twice as long after the second).
+TRIES, PAUSE = 3, 1.0
+#: What CRDS is never allowed to change: it has no such type for STIS, and the table is the user's choice.
+PROTECTED = ("PCTETAB",)
+#: Reference files of CCD exposures whose files are fetched; not DARKFILE, which the run makes itself.
+OF_EXPOSURES = (
+    "CCDTAB", "BPIXTAB", "ATODTAB", "BIASFILE", "PFLTFILE", "DFLTFILE", "LFLTFILE", "SHADFILE", "CRREJTAB", "IMPHTTAB",
+    "TDSTAB", "APERTAB", "IDCTAB", "SDSTFILE", "WCPTAB", "LAMPTAB", "APDESTAB", "SDCTAB", "SPTRCTAB", "XTRACTAB",
+    "DISPTAB", "INANGTAB", "PHOTTAB", "PCTAB", "GACTAB",
+)  # fmt: skip
+#: Of component darks, likewise.
+OF_DARKS = ("CRREJTAB",)
+
+
+@dataclass(frozen=True)
+class CrdsSetup:
+    """Which server, which cache, and where reference files are.
+
+    Attributes
+    ----------
+    environment : mapping
+        All variables, those of CRDS and ``oref`` included.
+    cache : Path
+        The folder of the cache, for messages.
+    oref : Path
+        Where the cache has the reference files of the instrument.
+    notes : tuple of str
+        What was chosen that the user did not say, and why.
+    """
+
+    environment: Mapping[str, str]
+    cache: Path
+    oref: Path
+    notes: tuple[str, ...]
+
+
+class Asked(NamedTuple):
+    """What CRDS is told of one file.
+
+    Attributes
+    ----------
+    facts : mapping
+        Header values by keyword; see `header_facts`.
+    fetch : collection of str
+        Keywords whose reference files have to be in the cache.
+    """
+
+    facts: Mapping[str, str]
+    fetch: Collection[str]
+
+
+@dataclass(frozen=True)
+class BestReferences:
+    """What CRDS answered.
+
+    Attributes
+    ----------
+    names : mapping
+        By file: names of references by keyword as they stand in a header (``oref$x.fits`` or ``N/A``), and CRDS_CTX,
+        CRDS_VER.
+    refused : mapping
+        By file: why CRDS has no name for a keyword, although it should.
+    failed : mapping
+        Why a reference file (``x.fits``) is not in the cache as it should be.
+    errors : mapping
+        By file: why CRDS has no answer at all.
+    context : str
+        The rules, ``hst_1234.pmap``.
+    connected : bool
+        Whether the server answered; if not, rules and files are those of the cache.
+    synced : str
+        When the rules of the cache were last brought up to date, in CRDS's words.
+    """
+
+    names: Mapping[Path, Mapping[str, str]]
+    refused: Mapping[Path, Mapping[str, str]]
+    failed: Mapping[str, str]
+    errors: Mapping[Path, str]
+    context: str
+    connected: bool
+    synced: str
+
+
+def crds_setup(environment: Mapping[str, str], ref_dir: Path, oref: str | os.PathLike[str] | None = None) -> CrdsSetup:
+    """Decide which server and which cache are asked, and what ``oref`` stands for then.
+
+    The server is CRDS_SERVER_URL, else STScI's. The cache is CRDS_PATH where that can be written to, or
+    CRDS_READONLY_CACHE is set; without it, the central store of STScI where there is one; else a cache in `ref_dir`.
+
+    Parameters
+    ----------
+    environment : mapping
+        The user's variables.
+    ref_dir : Path
+        Folder of super-darks.
+    oref : path, optional
+        Folder that the user wants to be ``oref``.
+
+    Raises
+    ------
+    InputError
+        ``oref`` is a folder that CRDS does not put reference files into.
+    """
+    env, notes = dict(environment), []
+    for name in env:
+        if name.startswith("CRDS_") and "PATH" in name and env[name]:
+            env[name] = os.path.abspath(env[name])  # noqa: PTH100 -- the slash at the end goes; the child works elsewhere
+    env.setdefault("CRDS_OBSERVATORY", "hst")
+    env.setdefault("CRDS_CLIENT_TIMEOUT_SECONDS", f"{TIMEOUT}")
+    if not env.get("CRDS_SERVER_URL"):
+        env["CRDS_SERVER_URL"] = SERVER
+        notes.append(f"CRDS_SERVER_URL is not set: {SERVER} is asked")
+    central = env.get("CRDS_DEFAULT_CACHE", CENTRAL_STORE)
+    own = next((name for name in ("CRDS_PATH", "CRDS_PATH_SINGLE") if env.get(name)), "")
+    mine, instead = str(ref_dir.absolute()), ""
+    if own and not _read_only(env) and not _same(env[own], central) and not _writable(Path(env[own])):
+        instead = (
+            f"{own} is {env[own]}, which cannot be written to: the cache is in {mine} (CRDS_READONLY_CACHE=1 keeps it)"
+        )
+    elif not own and (Path(central) / "references" / "hst").is_dir():
+        env["CRDS_PATH"] = central
+        notes.append(f"CRDS_PATH is not set: {central} is there and is used")
+    elif not own:
+        instead = f"CRDS_PATH is not set: the cache is in {mine}"
+    if instead:
+        env = {name: value for name, value in env.items() if not (name.startswith("CRDS_") and "PATH" in name)}
+        env["CRDS_PATH"], own = mine, ""
+        notes.append(instead)
+    cache = Path(env.get("CRDS_PATH_SINGLE") or env["CRDS_PATH"])
+    if _same(os.fspath(cache), central) and not _writable(cache):
+        env["CRDS_READONLY_CACHE"] = "1"
+    folder = _reference_folder(env)
+    notes += _check_oref(
+        env.get("oref", ""), oref, folder, cache_folder(env, "CRDS_REFPATH", "references"), own=bool(own)
+    )
+    env["oref"] = f"{folder}{os.sep}"
+    return CrdsSetup(env, cache, folder, tuple(notes))
+
+
+def _check_oref(
+    variable: str, option: str | os.PathLike[str] | None, folder: Path, references: Path, *, own: bool
+) -> list[str]:
+    """Return what there is to say about ``oref``; raise if it is not where CRDS puts reference files."""
+    given = os.fspath(option) if option is not None else variable
+    usual = (folder, references, references / INSTRUMENT, references / "oref")
+    if given and not any(_same(given, os.fspath(path)) for path in usual):
+        if option is not None or own:
+            raise InputError(
+                f"oref is {given}, but CRDS keeps reference files in {folder}{os.sep}; leave oref unset, or do without "
+                "the update of references (--crds_update)"
+            )
+        return [f"oref is {folder}{os.sep}, where CRDS keeps reference files, in place of {given}"]
+    if given and _same(given, os.fspath(folder)):
+        return []
+    return [f"oref is {folder}{os.sep}, where CRDS keeps reference files"]
+
+
+def cache_folder(env: Mapping[str, str], variable: str, part: str) -> Path:
+    """Return a folder of the cache for HST as CRDS finds it."""
+    if env.get(f"{variable}_SINGLE"):
+        return Path(env[f"{variable}_SINGLE"]).absolute()
+    if env.get(variable):
+        return Path(env[variable]).absolute() / "hst"
+    if env.get("CRDS_PATH_SINGLE"):
+        return Path(env["CRDS_PATH_SINGLE"]).absolute() / part
+    return Path(env["CRDS_PATH"]).absolute() / part / "hst"
+
+
+def _reference_folder(env: Mapping[str, str]) -> Path:
+    """Return the folder that the cache's layout has for the instrument."""
+    references = cache_folder(env, "CRDS_REFPATH", "references")
+    tag = cache_folder(env, "CRDS_CFGPATH", "config") / "ref_cache_subdir_mode"
+    try:
+        flat = tag.read_text(encoding="utf-8").strip() == "flat"
+    except OSError:
+        flat = references.is_dir() and sum(1 for _ in references.iterdir()) > 20  # CRDS's own guess
+    return references if flat else references / INSTRUMENT
+
+
+def _same(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _writable(folder: Path) -> bool:
+    """Tell whether a folder, or the one that it would be made in, can be written to."""
+    folder = folder.absolute()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.R_OK | os.W_OK | os.X_OK)
+
+
+def _read_only(env: Mapping[str, str]) -> bool:
+    return env.get("CRDS_READONLY_CACHE", "0").strip().upper() in ("1", "Y", "YES", "T", "TRUE")
+
+
+def header_facts(*headers: fits.Header) -> dict[str, str]:
+    """Return the values of a file's headers by keyword, as text; where several have a keyword, the first counts."""
+    facts: dict[str, str] = {}
+    for header in headers:
+        for card in header.cards:
+            if card.keyword and card.keyword not in ("COMMENT", "HISTORY"):
+                facts.setdefault(card.keyword, str(card.value))
+    return facts
+
+
+def rename(header: fits.Header, names: Mapping[str, str]) -> None:
+    """Put names of references into a header in memory; ``N/A`` adds no card."""
+    for keyword, name in names.items():
+        if keyword in header or name != "N/A":
+            header[keyword] = name
+
+
+def best_references(
+    asked: Mapping[Path, Asked],
+    setup: CrdsSetup,
+    *,
+    timeout: int | None = None,
+    tries: int = TRIES,
+    pause: float = PAUSE,
+) -> BestReferences:
+    """Ask CRDS for the best references of files and see to it that they are in the cache.
+
+    Parameters
+    ----------
+    asked : mapping
+        By file; the files themselves are not looked at.
+    setup : CrdsSetup
+        Server and cache.
+    timeout : int, optional
+        Whole seconds after which a silent server counts as gone; by default CRDS_CLIENT_TIMEOUT_SECONDS.
+    tries : int
+        For each reference file.
+    pause : float
+        Seconds between them, growing.
+
+    Raises
+    ------
+    InputError
+        CRDS_CLIENT_TIMEOUT_SECONDS is no number.
+    ReferenceFileError
+        CRDS cannot answer at all: no server and no rules in the cache, or the package is not installed. The message
+        names server and cache. Failures of single files are returned.
+    """
+    environment = dict(setup.environment)
+    if timeout is not None:
+        environment["CRDS_CLIENT_TIMEOUT_SECONDS"] = f"{timeout}"
+    keys = {f"{number}": path for number, path in enumerate(asked)}
+    job = {
+        "timeout": _seconds(environment),
+        "tries": tries,
+        "pause": pause,
+        "files": {
+            key: {"facts": dict(asked[path].facts), "fetch": sorted(asked[path].fetch)} for key, path in keys.items()
+        },
+    }
+    answer = _run_child(job, environment)
+    if answer["fatal"]:
+        raise ReferenceFileError(
+            f"CRDS has no answer: {answer['fatal']} (server {environment['CRDS_SERVER_URL']}, cache {setup.cache}); "
+            "see to the network, set CRDS_PATH to a filled cache, or do without --crds_update"
+        )
+    stamp = {"CRDS_CTX": answer["context"], "CRDS_VER": answer["version"]}
+    names: dict[Path, Mapping[str, str]] = {}
+    for key, file in answer["files"].items():
+        found = {
+            keyword: name if name == "N/A" else f"{OREF}{name}"
+            for keyword, name in sorted(file["names"].items())
+            if keyword not in PROTECTED
+        }
+        names[keys[key]] = stamp | found if found else {}
+    return BestReferences(
+        names=names,
+        refused={keys[key]: file["refused"] for key, file in answer["files"].items() if file["refused"]},
+        failed=answer["failed"],
+        errors={keys[key]: file["error"] for key, file in answer["files"].items() if file["error"]},
+        context=answer["context"],
+        connected=answer["connected"],
+        synced=answer["synced"],
+    )
+
+
+def _seconds(environment: Mapping[str, str]) -> int:
+    value = environment["CRDS_CLIENT_TIMEOUT_SECONDS"]
+    if not value.strip().isdecimal() or int(value) < 1:
+        raise InputError(f"CRDS_CLIENT_TIMEOUT_SECONDS is {value!r}; expected whole seconds, 1 or more")
+    return int(value)
+
+
+def _run_child(job: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Run the child in an empty folder; what it says goes to the log."""
+    with tempfile.TemporaryDirectory(prefix="gpucti-") as folder:
+        answer = Path(folder) / "answer.json"
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-W", "ignore", os.fspath(CHILD)],
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        try:
+            said = _converse(child, json.dumps(job | {"answer": os.fspath(answer)}))
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
+        if child.returncode or not answer.is_file():
+            end = "".join(f"\n  {line}" for line in said[-12:])
+            raise ReferenceFileError(f"CRDS ended with status {child.returncode}; it said last:{end or ' nothing'}")
+        return dict(json.loads(answer.read_text(encoding="utf-8")))
+
+
+def _converse(child: subprocess.Popen[str], job: str) -> list[str]:
+    """Give the child its job, log what it says, wait for its end; return its lines."""
+    assert child.stdin is not None and child.stdout is not None  # both are pipes
+    said = []
+    with child.stdin, child.stdout:
+        child.stdin.write(job)
+        child.stdin.close()
+        for line in child.stdout:
+            said.append(line.rstrip())
+            log.info("%s", said[-1])
+    child.wait()
+    return said

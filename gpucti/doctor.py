@@ -1,0 +1,296 @@
+"""What this installation can do, what it lacks, and what mends that."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import platform
+import shutil
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gpucti._version import __version__
+from gpucti.backends import available
+from gpucti.calibration.hstcal import available as hstcal_available
+from gpucti.crds import SERVER as CRDS_SERVER
+from gpucti.crds import cache_folder, crds_setup
+from gpucti.dates import MJD_EPOCH, as_utc
+from gpucti.errors import GpuctiError
+from gpucti.pctetab import Pctetab
+
+#: What a finding may be: all is well; it works, but; something is not possible.
+OK, WARNING, LACKING = "ok", "warning", "lacking"
+MAST_SERVER = "https://mast.stsci.edu"
+#: Seconds for an answer of a server.
+TIMEOUT = 5.0
+#: Bytes that the darks of one anneal period and their corrected versions need, and a visit of science.
+ROOM = 3 * 1024**3
+#: Packages whose versions are shown.
+PACKAGES = ("numpy", "scipy", "astropy", "numba", "stistools", "crds", "astroquery")
+
+
+class Finding(NamedTuple):
+    """One line of the examination.
+
+    Attributes
+    ----------
+    topic : str
+        What was looked at.
+    state : str
+        ``ok``, ``warning`` or ``lacking``.
+    detail : str
+        What was found.
+    remedy : str
+        The command or setting that mends it; empty if nothing needs to be.
+    """
+
+    topic: str
+    state: str
+    detail: str
+    remedy: str = ""
+
+
+def examine(
+    environment: Mapping[str, str],
+    *,
+    folder: Path = Path(),
+    ref_dir: Path | None = None,
+    oref: Path | None = None,
+    mast_server: str | None = None,
+    offline: bool = False,
+    timeout: float = TIMEOUT,
+    now: datetime | None = None,
+) -> list[Finding]:
+    """Look at everything that a run may need; nothing is changed.
+
+    Parameters
+    ----------
+    environment : mapping
+        The user's variables.
+    folder : Path
+        Where products would go.
+    ref_dir : Path, optional
+        Folder of super-darks; by default ``ref`` beside `folder`.
+    oref : Path, optional
+        Folder of reference files, in place of the variable ``oref``.
+    mast_server : str, optional
+        Address of the archive; by default GPUCTI_MAST_SERVER, else STScI's.
+    offline : bool
+        Ask no server.
+    timeout : float
+        Seconds for the answer of a server.
+    now : datetime, optional
+        In place of today.
+    """
+    ref_dir = folder.absolute().parent / "ref" if ref_dir is None else ref_dir
+    mast = mast_server or environment.get("GPUCTI_MAST_SERVER") or MAST_SERVER
+    crds = environment.get("CRDS_SERVER_URL") or CRDS_SERVER
+    answers = {} if offline else _ask([mast, crds], timeout)
+    return [
+        *_versions(),
+        *_backends(),
+        *_engines(environment),
+        *_pctetab(ref_dir, now or datetime.now(UTC)),
+        *_oref(environment, oref),
+        *_crds(environment, ref_dir, oref, answers.get(crds)),
+        *_archive(mast, answers.get(mast)),
+        *_room(folder, environment),
+    ]
+
+
+def can_run(findings: Sequence[Finding]) -> bool:
+    """Tell whether anything can be corrected at all: a backend runs, and there is a table."""
+    running = [one for one in findings if one.state != LACKING]
+    return all(any(one.topic.startswith(topic) for one in running) for topic in ("backend", "PCTETAB"))
+
+
+def findings_data(findings: Sequence[Finding]) -> dict[str, Any]:
+    """Return findings as plain data, for JSON."""
+    return {"version": __version__, "can_run": can_run(findings), "findings": [one._asdict() for one in findings]}
+
+
+def findings_text(findings: Sequence[Finding]) -> str:
+    """Return findings as text, each remedy below what it mends."""
+    width = max(len(one.topic) for one in findings)
+    lines = []
+    for one in findings:
+        lines.append(f"{one.state:<8} {one.topic:<{width}}  {one.detail}")
+        if one.remedy:
+            lines.append(f"{'':<{width + 9}}  -> {one.remedy}")
+    lines.append("gpucti can run here" if can_run(findings) else "nothing can run here")
+    return "\n".join(lines)
+
+
+def _versions() -> Iterator[Finding]:
+    have, missing = [], []
+    for name in PACKAGES:
+        try:
+            have.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    detail = f"gpucti {__version__}, Python {platform.python_version()}, {', '.join(have)}"
+    if missing:
+        yield Finding(
+            "versions", WARNING, f"{detail}; without {', '.join(missing)}", f"pip install {' '.join(missing)}"
+        )
+    else:
+        yield Finding("versions", OK, detail)
+
+
+def _backends() -> Iterator[Finding]:
+    remedies = {
+        "cuda": "pip install 'gpucti[cuda12]', on a machine with an NVIDIA GPU and its driver",
+        "numba": "pip install numba",
+        "numpy": "pip install numpy",
+    }
+    for row in available():
+        state = OK if row.ok else LACKING
+        yield Finding(f"backend {row.name}", state, row.detail, "" if row.ok else remedies.get(row.name, ""))
+
+
+def _engines(environment: Mapping[str, str]) -> Iterator[Finding]:
+    yield Finding("engine native", OK, f"part of gpucti {__version__}")
+    runs, detail = hstcal_available(environment)
+    remedy = "pip install stistools" if "stistools" in detail else "conda install -c conda-forge hstcal"
+    yield Finding("engine hstcal", OK if runs else LACKING, detail, "" if runs else f"{remedy} (not needed: native is)")
+
+
+def _pctetab(ref_dir: Path, now: datetime) -> Iterator[Finding]:
+    remedy = "gpucti correct -p FILE, with a newer table"
+    try:
+        there = sorted(ref_dir.glob("*_pcte.fits*")) if ref_dir.is_dir() else []
+        table = Pctetab.read(there[-1]) if there else Pctetab.default()
+        where = str(there[-1]) if there else f"{table.name} (packaged)"
+        mjd = (as_utc(now) - MJD_EPOCH) / timedelta(days=1)
+        table.epoch(mjd)
+        table.time_scale(mjd)
+    except GpuctiError as error:
+        yield Finding("PCTETAB", LACKING, str(error), remedy)
+        return
+    last = as_utc(table.last_scale_mjd).date()
+    if mjd > table.last_scale_mjd:
+        detail = f"{where}, PCTE_VER {table.version}: trap densities after {last} are extrapolated"
+        yield Finding("PCTETAB", WARNING, detail, f"{remedy}, for later data")
+    else:
+        yield Finding("PCTETAB", OK, f"{where}, PCTE_VER {table.version}, measured up to {last}")
+
+
+def _oref(environment: Mapping[str, str], option: Path | None) -> Iterator[Finding]:
+    value = environment.get("oref", "") if option is None else str(option)
+    remedy = "export oref=FOLDER/, or gpucti correct --oref FOLDER, or --crds_update"
+    if not value:
+        yield Finding("oref", LACKING, "not set: names such as oref$x.fits in headers mean nothing", remedy)
+        return
+    path = Path(value)
+    if not path.is_dir():
+        yield Finding("oref", LACKING, f"{value}: no such folder", remedy)
+        return
+    count = sum(1 for _ in path.glob("*.fits*"))
+    if count:
+        yield Finding("oref", OK, f"{value}, {count} files")
+    else:
+        yield Finding("oref", WARNING, f"{value}: no FITS files in it", "gpucti correct --crds_update fetches them")
+
+
+def _crds(environment: Mapping[str, str], ref_dir: Path, oref: Path | None, answer: str | None) -> Iterator[Finding]:
+    try:
+        setup = crds_setup(environment, ref_dir, oref)
+    except GpuctiError as error:
+        yield Finding("CRDS cache", WARNING, str(error), "unset oref, or set CRDS_PATH to the cache that it belongs to")
+        return
+    env = setup.environment
+    config = cache_folder(env, "CRDS_CFGPATH", "config") / "server_config"
+    context, synced, problem = _cached_rules(config)
+    context = env.get("CRDS_CONTEXT") or context
+    chosen = next((note for note in setup.notes if note.startswith("CRDS_PATH")), "")
+    if context and not problem:
+        yield Finding("CRDS cache", OK, f"{setup.cache}, rules {context}" + (f", of {synced}" if synced else ""))
+    else:
+        what = problem or "no rules yet, the first --crds_update fetches them"
+        remedy = "export CRDS_PATH=$HOME/crds_cache" if chosen else ""
+        yield Finding("CRDS cache", WARNING, f"{setup.cache}: {what}" + (f" ({chosen})" if chosen else ""), remedy)
+    server = env["CRDS_SERVER_URL"]
+    if "serverless" in server:
+        filled = bool(context) and not problem
+        remedy = (
+            "" if filled else f"fill the cache once, where there is a network: export CRDS_SERVER_URL={CRDS_SERVER}"
+        )
+        detail = f"{server}: none is asked, the cache has to do"
+        yield Finding("CRDS server", OK if filled else LACKING, detail, remedy)
+        return
+    remedy = "export CRDS_SERVER_URL=" + CRDS_SERVER if server != CRDS_SERVER else "see to the network (HTTPS_PROXY)"
+    if context and not problem:
+        remedy += "; or go on with the cache: export CRDS_SERVER_URL=https://hst-serverless.stsci.edu"
+    yield _server("CRDS server", server, answer, remedy)
+
+
+def _cached_rules(config: Path) -> tuple[str, str, str]:
+    """Return context, date and problem of what the cache has of the server's settings."""
+    try:
+        settings = ast.literal_eval(config.read_text(encoding="utf-8"))
+        context = settings.get("latest_context") or settings["operational_context"]
+        return str(context), str(settings.get("last_synced", "")), ""
+    except FileNotFoundError:
+        return "", "", ""
+    except (OSError, ValueError, SyntaxError, KeyError, AttributeError, MemoryError, RecursionError) as error:
+        return "", "", f"{config.name} cannot be read ({type(error).__name__}); remove it"
+
+
+def _archive(server: str, answer: str | None) -> Iterator[Finding]:
+    remedy = "see to the network (HTTPS_PROXY), or name a mirror in GPUCTI_MAST_SERVER; darks on disk need no archive"
+    yield _server("archive", server, answer, remedy)
+
+
+def _server(topic: str, server: str, answer: str | None, remedy: str) -> Finding:
+    if answer is None:
+        return Finding(topic, OK, f"{server}, not asked")
+    if answer:
+        return Finding(topic, LACKING, f"{server}: {answer}", remedy)
+    return Finding(topic, OK, f"{server} answers")
+
+
+def _room(folder: Path, environment: Mapping[str, str]) -> Iterator[Finding]:
+    for topic, place, remedy in (
+        ("disk", folder.absolute(), "make room, or work in another folder"),
+        ("disk, temporary", Path(environment.get("TMPDIR") or tempfile.gettempdir()), "export TMPDIR=FOLDER"),
+    ):
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        free = shutil.disk_usage(place).free
+        detail = f"{free / 1024**3:.1f} GiB free for {place}"
+        if free < ROOM:
+            need = f"{ROOM / 1024**3:.0f} GiB hold the darks of an anneal period, corrected too"
+            yield Finding(topic, WARNING, f"{detail}; {need}", remedy)
+        else:
+            yield Finding(topic, OK, detail)
+
+
+def _ask(servers: Sequence[str], timeout: float) -> dict[str, str]:
+    """Return for each server why it cannot be used, empty if it answers; all are asked at once."""
+    answers = dict.fromkeys((url for url in servers if "serverless" not in url), f"no answer within {timeout:g} s")
+
+    def ask(url: str) -> None:
+        try:
+            with urllib.request.urlopen(url, timeout=timeout):
+                answers[url] = ""
+        except urllib.error.HTTPError as error:
+            answers[url] = "" if error.code < 500 else f"answers with error {error.code}"
+            error.close()
+        except OSError as error:
+            answers[url] = str(getattr(error, "reason", error)) or type(error).__name__
+        except ValueError as error:  # no address at all
+            answers[url] = str(error)
+
+    # not a pool, whose threads are waited for: names of hosts may take minutes to be looked up
+    threads = [threading.Thread(target=ask, args=(url,), daemon=True) for url in answers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout + 1.0)
+    return dict(answers)

@@ -1,0 +1,105 @@
+"""What the pictures have in common: colours, and texts as matplotlib can draw them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+from matplotlib.axes import Axes
+
+#: Colours that people with any colour vision can tell apart (Okabe and Ito), the strongest contrast first.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+INK, FAINT = "#222222", "#8c8c8c"
+#: Last character that the fonts of matplotlib certainly have: Latin, Greek, Cyrillic.
+_LAST, _MORE = 0x4FF, "−"
+#: How units are written: as in the files (capitals and blanks left out), and in pictures.
+_UNITS = {
+    "counts/s": r"counts s$^{-1}$",
+    "counts": "counts",
+    "electrons": "electrons",
+    "electrons/s": r"electrons s$^{-1}$",
+    "erg/s/cm**2/angstrom": r"erg s$^{-1}$ cm$^{-2}$ $\mathrm{\AA}^{-1}$",
+    "erg/s/cm**2/angstrom/arcsec**2": r"erg s$^{-1}$ cm$^{-2}$ $\mathrm{\AA}^{-1}$ arcsec$^{-2}$",
+}
+
+
+def plain(text: object) -> str:
+    """Return a text that is drawn as it stands: no formulas, no characters without a glyph."""
+    shown = "".join(c if c.isprintable() and (ord(c) <= _LAST or c in _MORE) else "?" for c in str(text))
+    return shown.replace("$", r"\$")
+
+
+def unit_text(unit: str, exponent: int = 0) -> str:
+    """Return a unit in brackets, with a power of ten before it; empty if there is neither."""
+    shown = _UNITS.get(unit.replace(" ", "").lower(), plain(unit))
+    power = rf"$10^{{{exponent}}}$ " if exponent else ""
+    inside = f"{power}{shown}".strip()
+    return f" [{inside}]" if inside else ""
+
+
+def power_of_ten(values: npt.NDArray[np.float64]) -> int:
+    """Return the power of ten to divide by, 0 for values that are easily read without."""
+    largest = float(np.max(np.abs(values), initial=0.0, where=np.isfinite(values)))
+    if largest == 0 or not math.isfinite(largest):
+        return 0
+    exponent = math.floor(math.log10(largest))
+    return 0 if -3 < exponent < 5 else exponent
+
+
+def text_of(header: fits.Header, name: str) -> str:
+    """Return a keyword as text, empty if there is none or it cannot be read."""
+    try:
+        value = header.get(name)
+    except (fits.VerifyError, ValueError):
+        return ""
+    if value is None or isinstance(value, fits.card.Undefined):
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value).strip()
+
+
+def describe(primary: fits.Header) -> dict[str, str]:
+    """Return what a title can say about an exposure, by what it is about."""
+    target, element, wave, aperture, time, date = (
+        text_of(primary, name) for name in ("TARGNAME", "OPT_ELEM", "CENWAVE", "APERTURE", "TEXPTIME", "TDATEOBS")
+    )
+    spectrum = text_of(primary, "OBSTYPE") == "SPECTROSCOPIC"
+    return {
+        "target": target,
+        "mode": f"{element} {wave} Å" if spectrum and element and wave else element,
+        "aperture": aperture,
+        "time": f"{time} s" if time else "",
+        "date": date,
+    }
+
+
+def common_title(primaries: Iterable[fits.Header]) -> str:
+    """Return what all exposures have in common."""
+    each = [describe(primary) for primary in primaries]
+    shared = [value for name, value in each[0].items() if value and all(other[name] == value for other in each)]
+    return plain("   ".join(shared))
+
+
+def file_label(path: Path, others: Iterable[Path]) -> str:
+    """Return what a file is called in a picture: its name, with its folder if another has the same name."""
+    name = short_name(path)
+    same = sum(short_name(other) == name for other in set(others))
+    return plain(f"{path.absolute().parent.name}/{name}" if same > 1 else name)
+
+
+def short_name(path: Path) -> str:
+    """Return the name of a file without ``.fits`` and ``.gz``."""
+    return path.name.removesuffix(".gz").removesuffix(".fits")
+
+
+def tidy(axes: Axes) -> None:
+    """Give axes the looks of the house."""
+    axes.tick_params(direction="out", length=4, color=FAINT, labelcolor=INK, labelsize=9)
+    for spine in axes.spines.values():
+        spine.set_color(FAINT)
+        spine.set_linewidth(0.8)
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
