@@ -18,6 +18,7 @@ from gpucti.errors import ArchiveError, InputError
 from gpucti.jobs import Files, expand_files
 from gpucti.programmes import Programmes
 from gpucti.scan import list_files, read_primary, start_time
+from gpucti.selection import LENIENT, refusal
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Answer:
 
 
 def exposure_starts(files: Files) -> dict[Path, datetime]:
-    """Return the start (UTC) of each exposure; a folder stands for its ``*_raw.fits``.
+    """Return the start (UTC) of each exposure; a folder stands for its ``*_raw.fits`` that can be corrected.
 
     Raises
     ------
@@ -84,9 +85,12 @@ def exposure_starts(files: Files) -> dict[Path, datetime]:
     paths: list[Path] = []
     for name in names:
         folder = Path(name)
-        paths += list_files(folder, "raw") if folder.is_dir() else expand_files([name])
+        if folder.is_dir():
+            paths += [path for path in list_files(folder, "raw") if refusal(read_primary(path), LENIENT) is None]
+        else:
+            paths += expand_files([name])
     if not paths:
-        raise InputError("no files given, or no *_raw.fits in the folder; name at least one exposure")
+        raise InputError("no files given, or no raw file of the folder can be corrected; name at least one exposure")
     starts = {}
     for path in dict.fromkeys(paths):
         primary = read_primary(path)
@@ -154,7 +158,9 @@ def anneal_periods(
     if offline and afresh:
         raise InputError("offline: limits, shorter darks and fresh answers need the archive")
     if offline:
-        return _without_archive(todo, covered, saved_periods, saved, "it must not be asked (offline)")
+        return _without_archive(
+            todo, covered, saved_periods, saved, "it must not be asked (offline); give a list (--anneals FILE)"
+        )
     if now is None:
         now = datetime.now(UTC).replace(tzinfo=None)
     try:
@@ -196,8 +202,7 @@ def _without_archive(
     if missing:
         there = f"{saved} does not cover {', '.join(missing)}" if saved_periods else "there is no saved list"
         raise ArchiveError(
-            f"no list of anneal periods has those of the exposures: {there}, and the archive is of no help: {why}; "
-            "give a list (--anneals FILE)"
+            f"no list of anneal periods has those of the exposures: {there}, and the archive is of no help: {why}"
         )
     ages = {period.asked for period in covered.values() if period is not None and not settled(period)}
     when = min((age for age in ages if age is not None), default=None)

@@ -102,11 +102,11 @@ def boundaries(anneals: Sequence[datetime], since: datetime) -> list[datetime]:
 
 
 class _Found(NamedTuple):
-    """Limits of a period and the names of its darks; `short` says what is missing, "" if nothing."""
+    """Limits of a period and its darks; `short` says what is missing, "" if nothing."""
 
     start: datetime | None
     end: datetime | None
-    darks: tuple[str, ...]
+    darks: tuple[Exposure, ...]
     short: str = ""
 
 
@@ -212,24 +212,19 @@ class PeriodFinder:
             return _Found(start, end, (), f"no anneal in the archive in the {(when - begin).days} days before it")
         if end is None and stop < self.now:
             return _Found(start, end, (), f"no anneal in the archive in the {(stop - when).days} days after it")
-        names = tuple(
-            dark.name
+        members = tuple(
+            dark
             for dark in darks
             if kinds[dark.programme] is Kind.DARK
             and start <= dark.start
             and (end is None or dark.start < end)
             and dark.exptime >= self.min_exptime
         )
-        return _Found(start, end, names)
+        return _Found(start, end, members)
 
     def _finished(self, found: _Found) -> AnnealPeriod:
         assert found.start is not None
-        _, _, darks = self.catalogue.known(found.start, found.start)
-        by_name = {dark.name: dark for dark in darks}
-        members = tuple(
-            Dark(dark.name, dark.programme, dark.start, dark.exptime)
-            for dark in (by_name[name] for name in found.darks)
-        )
+        members = tuple(Dark(dark.name, dark.programme, dark.start, dark.exptime) for dark in found.darks)
         period = AnnealPeriod(found.start, found.end, members, asked=self.now.replace(microsecond=0))
         for note in self._notes_on(period):
             if note not in self.notes:

@@ -12,11 +12,11 @@ import shutil
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, cast
 
-from gpucti.errors import OutputExistsError
+from gpucti.errors import MissingFileError, OutputExistsError
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,14 @@ def atomic_output(path: Path, *, overwrite: bool = False) -> Iterator[IO[bytes]]
     ------
     OutputExistsError
         If `path` exists and `overwrite` is not set.
+    MissingFileError
+        If there is no folder to put it in.
+    OSError
+        If the operating system refuses; the error names `path`.
     """
     refuse_existing(path, overwrite=overwrite)
+    if not path.parent.is_dir():
+        raise MissingFileError(f"{path.parent}: no such folder, and {path.name} is to go there; make it first")
     temporary = path.with_name(temporary_name(path.name))
     try:
         with temporary.open("wb") as stream:
@@ -52,9 +58,11 @@ def atomic_output(path: Path, *, overwrite: bool = False) -> Iterator[IO[bytes]]
         refuse_existing(path, overwrite=overwrite)
         temporary.replace(path)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
-            raise OSError(error.errno, error.strerror, str(path)) from error  # a full disk does not say where
+        with suppress(OSError):  # the first error tells more
+            temporary.unlink(missing_ok=True)
+        # a full disk does not say where, and the temporary name says nothing to anybody
+        if isinstance(error, OSError) and error.errno is not None and error.filename in (None, str(temporary)):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
@@ -107,6 +115,8 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
+    except OverflowError:
+        return False  # no process has such a number
     except OSError:
         return True  # somebody else's
     return True

@@ -23,6 +23,7 @@ from gpucti.crds import cache_folder, crds_setup
 from gpucti.dates import MJD_EPOCH, as_utc
 from gpucti.errors import GpuctiError
 from gpucti.pctetab import Pctetab
+from gpucti.scan import last_pctetab
 
 #: What a finding may be: all is well; it works, but; something is not possible.
 OK, WARNING, LACKING = "ok", "warning", "lacking"
@@ -164,9 +165,9 @@ def _engines(environment: Mapping[str, str]) -> Iterator[Finding]:
 def _pctetab(ref_dir: Path, now: datetime) -> Iterator[Finding]:
     remedy = "gpucti correct -p FILE, with a newer table"
     try:
-        there = sorted(ref_dir.glob("*_pcte.fits*")) if ref_dir.is_dir() else []
-        table = Pctetab.read(there[-1]) if there else Pctetab.default()
-        where = str(there[-1]) if there else f"{table.name} (packaged)"
+        there = last_pctetab(ref_dir)
+        table = Pctetab.default() if there is None else Pctetab.read(there)
+        where = f"{table.name} (packaged)" if there is None else str(there)
         mjd = (as_utc(now) - MJD_EPOCH) / timedelta(days=1)
         table.epoch(mjd)
         table.time_scale(mjd)

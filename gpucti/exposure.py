@@ -17,6 +17,7 @@ from astropy.io import fits
 from gpucti.atomic import atomic_output
 from gpucti.errors import InputError
 from gpucti.fitsfile import (
+    amp_keyword,
     find_file,
     image_shape,
     integer_keyword,
@@ -28,7 +29,7 @@ from gpucti.fitsfile import (
     text_keyword,
 )
 from gpucti.fitstables import ascii_text
-from gpucti.readout import AMPS, FULL_COLS, FULL_ROWS
+from gpucti.readout import FULL_COLS, FULL_ROWS
 
 #: Extensions of one imset, in the order in which they are written.
 IMSET = ("SCI", "ERR", "DQ")
@@ -72,10 +73,7 @@ class StisKeywords:
     @property
     def amp(self) -> str:
         """Amplifier, A to D (CCDAMP)."""
-        amp = text_keyword(self.primary, "CCDAMP", self._where)
-        if amp not in AMPS:
-            raise InputError(f"{self._where}: CCDAMP is {amp!r}; expected one of A, B, C, D (a single amplifier)")
-        return amp
+        return amp_keyword(self.primary, self._where)
 
     @property
     def gain(self) -> float:

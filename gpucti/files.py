@@ -170,7 +170,7 @@ def _run(
     Files are read and written by threads: the next batch is read while this one is computed.
     """
     options = {id(job.pctetab): job.pctetab.options(**overrides) for job in jobs}
-    backend = get_backend(device) if device is None or isinstance(device, (str, int)) else device
+    backend = get_backend(device)
     _warn_of_extrapolation(jobs)
     for job in jobs:
         job.output.parent.mkdir(parents=True, exist_ok=True)

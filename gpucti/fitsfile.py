@@ -17,6 +17,7 @@ from astropy.io import fits
 
 from gpucti.errors import InputError, MissingFileError
 from gpucti.fitstables import DAMAGE, check_complete
+from gpucti.readout import AMPS
 
 
 def find_file(path: str | os.PathLike[str]) -> Path:
@@ -151,6 +152,14 @@ def text_keyword(header: fits.Header, name: str, where: str, *, default: Any = _
     if not isinstance(value, str):
         raise InputError(f"{where}: {name} is {_shown(value)}; expected text in quotes")
     return value.strip()
+
+
+def amp_keyword(header: fits.Header, where: str) -> str:
+    """Return the amplifier, A to D, from a header (CCDAMP)."""
+    amp = text_keyword(header, "CCDAMP", where)
+    if amp not in AMPS:
+        raise InputError(f"{where}: CCDAMP is {amp!r}; expected one of A, B, C, D (a single amplifier)")
+    return amp
 
 
 def _shown(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from typing import Any
 from gpucti._version import __version__
 from gpucti.anneals import SAVED_NAME, write_anneals
 from gpucti.atomic import clear_leftovers
-from gpucti.errors import MissingFileError, OutputExistsError
+from gpucti.errors import OutputExistsError
 from gpucti.lock import folder_lock
 from gpucti.pipeline_archive import keep_anneals, with_darks
 from gpucti.pipeline_darks import make_superdarks
@@ -22,6 +22,7 @@ from gpucti.pipeline_science import calibrate_science
 from gpucti.plan_table import plan_text
 from gpucti.planning import plan as make_plan
 from gpucti.planning_darks import DARKS_ELSEWHERE
+from gpucti.planning_science import require_science_folder
 from gpucti.tasks import Plan
 from gpucti.watch import Progress, Watch
 
@@ -73,11 +74,18 @@ class Report:
 
     def summary(self) -> str:
         """Return a few lines of text."""
+        science, darks = [], []
+        if self.products:
+            science.append(f"{_counted(self.products, 'product')} made")
+        if self.reused:
+            were, are = ("was", "is") if len(self.reused) == 1 else ("were", "are")
+            science.append(f"{_counted(self.reused, 'exposure')} {were} done already and {are} reused")
+        if self.superdarks:
+            darks.append(f"{_counted(self.superdarks, 'super-dark')} made, with {self.darks} newly corrected darks")
+        if self.superdarks_reused:
+            darks.append(f"{_counted(self.superdarks_reused, 'super-dark')} reused")
         lines = [
-            f"{len(self.products)} products made"
-            + (f"; {len(self.reused)} exposures were done already and are reused" if self.reused else ""),
-            f"{len(self.superdarks)} super-darks made from {self.darks} newly corrected darks"
-            + (f"; {len(self.superdarks_reused)} reused" if self.superdarks_reused else ""),
+            *("; ".join(line) for line in (science, darks) if line),
             f"backend {self.backend}, engine {self.engine}"
             + (f"; {self.repaired} columns repaired after over-subtraction" if self.repaired else ""),
             "seconds: " + ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in self.seconds.items()),
@@ -122,8 +130,7 @@ def correct(
         The run failed; what was finished is whole, and the next run goes on from there.
     """
     folder = Path(science_dir)
-    if not folder.is_dir():
-        raise MissingFileError(f"{folder}: no such folder; give the one with the raw exposures (*_raw.fits)")
+    require_science_folder(folder)
     if not os.access(folder, os.W_OK | os.X_OK):
         make_plan(science_dir, dark_dir, ref_dir, **options).require_runnable()
     with folder_lock(folder):
@@ -184,17 +191,19 @@ def _prepare(plan: Plan, watch: Watch) -> None:
         path.unlink(missing_ok=True)
         watch.say(f"{path}: removed")
     saved = folders.ref / SAVED_NAME
-    if not (plan.anneals and folders.ref.is_dir() and os.access(folders.ref, os.W_OK | os.X_OK)):
-        return
-    if plan.options.anneals is None:
-        keep_anneals(plan.anneals, saved)
-    elif plan.superdarks and not saved.exists():
+    if plan.anneals and plan.options.anneals is None:
+        keep_anneals(plan.anneals, folders.ref)
+    elif plan.anneals and plan.superdarks and not saved.exists() and os.access(folders.ref, os.W_OK | os.X_OK):
         with suppress(OutputExistsError):  # another run that shares the folder was quicker
             write_anneals(plan.anneals, saved, overwrite=False)
 
 
 def _logfile(plan: Plan) -> Path:
     return plan.folders.science / f"cti_{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.log"
+
+
+def _counted(things: Sized, noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def _plain(value: Any) -> Any:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
-from gpucti.anneals import AnnealPeriod, read_anneals, write_anneals
+from gpucti.anneals import SAVED_NAME, AnnealPeriod, read_anneals, write_anneals
 from gpucti.archive import archive_settings, merge_anneals
 from gpucti.archive_download import Download, download_darks
 from gpucti.errors import MissingDarksError
 from gpucti.planning import replan
 from gpucti.tasks import Plan
 from gpucti.watch import Event, Watch
+
+log = logging.getLogger(__name__)
 
 STAGE = "download"
 
@@ -30,6 +33,8 @@ def with_darks(plan: Plan, watch: Watch) -> Plan:
     def tell(event: Event) -> None:
         watch.step(STAGE, event.text, event.total)
 
+    if plan.options.anneals is None:
+        keep_anneals(plan.anneals, plan.folders.ref)
     with watch.timing(STAGE):
         done = download_darks(
             plan.downloads, plan.folders.darks, archive_settings(plan.options.mast_server), progress=tell
@@ -39,8 +44,8 @@ def with_darks(plan: Plan, watch: Watch) -> Plan:
     if done.failed and not plan.options.ignore_missing:
         lines = "".join(f"\n  {name}: {reason}" for name, reason in done.failed.items())
         raise MissingDarksError(
-            f"{plan.folders.darks}: {len(done.failed)} darks could not be fetched; run again, or do without "
-            f"(--ignore_missing){lines}"
+            f"{plan.folders.darks}: {len(done.failed)} dark{'s' if len(done.failed) > 1 else ''} could not be fetched; "
+            f"run again, or do without (--ignore_missing){lines}"
         )
     following = replan(plan, _without_flt(plan.anneals, done))
     following.require_runnable()
@@ -58,15 +63,15 @@ def _without_flt(periods: tuple[AnnealPeriod, ...], done: Download) -> tuple[Ann
     )
 
 
-def keep_anneals(periods: tuple[AnnealPeriod, ...], saved: Path) -> None:
-    """Put the archive's answer into the saved list, where later runs find it.
-
-    Raises
-    ------
-    OSError
-        It cannot be written.
-    """
+def keep_anneals(periods: tuple[AnnealPeriod, ...], ref: Path) -> None:
+    """Put the archive's answer into the list in the folder of super-darks, for later runs; a log tells if it cannot."""
+    saved = ref / SAVED_NAME
     before = read_anneals(saved) if saved.is_file() else ()
     merged = merge_anneals(before, periods)
-    if merged != before:
+    if merged == before:
+        return
+    try:
+        ref.mkdir(parents=True, exist_ok=True)
         write_anneals(merged, saved, overwrite=True)
+    except OSError as error:
+        log.warning("%s: the list of anneal periods cannot be kept (%s)", saved, error.strerror)

@@ -15,9 +15,10 @@ from gpucti.errors import InputError
 from gpucti.exposure import Exposure
 from gpucti.jobs import IO_THREADS
 from gpucti.provenance import RECIPE, Provenance
+from gpucti.readout import FULL_COLS, FULL_ROWS
 from gpucti.superdarks import Superdark, combine_basedark, combine_weekdark, read_superdark, write_superdark
 from gpucti.tasks import DarkTask, Plan, SuperdarkTask
-from gpucti.treatment import correct_exposures, require_finite
+from gpucti.treatment import alike, correct_exposures, require_finite
 from gpucti.watch import Watch
 
 #: Darks corrected in one call at most, however large the device.
@@ -89,8 +90,7 @@ class _Workshop:
 
     def _next(self, tasks: list[DarkTask]) -> tuple[list[DarkTask], list[DarkTask]]:
         """Split off the next batch."""
-        rows, cols = 1024, 1024
-        size = min(MAX_BATCH, self._backend.images_per_batch(rows, cols))
+        size = min(MAX_BATCH, self._backend.images_per_batch(FULL_ROWS, FULL_COLS))
         return tasks[:size], tasks[size:]
 
     def _settled(self, writing: list[Future[None]]) -> list[Future[None]]:
@@ -128,7 +128,8 @@ class _Workshop:
                 self._darks[task.file.path] = dark.exposure
                 self._watch.step("darks", f"{task.output.name} reused", total)
         writing: list[Future[None]] = []
-        for group in _alike(trailed):
+        for members in alike([dark for _, dark in trailed]):
+            group = [trailed[index] for index in members]
             with self._watch.timing("CTI of darks"):
                 treated = correct_exposures([dark for _, dark in group], [self._provenance] * len(group), self._backend)
             for (task, _), done in zip(group, treated, strict=True):
@@ -186,14 +187,6 @@ class _Workshop:
         superdark.primary["PCTESHAT"] = self._provenance.pctetab.sha256
         write_superdark(superdark, task.path, overwrite=True)
         self._watch.step("super-darks", f"{task.path.name} from {len(darks)} darks", self._total)
-
-
-def _alike(darks: Sequence[tuple[DarkTask, Exposure]]) -> list[list[tuple[DarkTask, Exposure]]]:
-    """Group darks that can be corrected in one stack."""
-    groups: dict[tuple[object, ...], list[tuple[DarkTask, Exposure]]] = {}
-    for task, dark in darks:
-        groups.setdefault((dark.shape, dark.amp, dark.origin), []).append((task, dark))
-    return list(groups.values())
 
 
 def _write(dark: Exposure, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,12 +15,12 @@ from gpucti.atomic import atomic_output, temporary_name
 from gpucti.backends.base import Backend
 from gpucti.calibration.base import BiasSubtracted, Engine
 from gpucti.crds import rename
-from gpucti.errors import EngineError
+from gpucti.errors import EngineError, InputError
 from gpucti.exposure import Exposure
 from gpucti.jobs import IO_THREADS
 from gpucti.provenance import RECIPE
 from gpucti.tasks import CORRECTED, PARTIAL, PRODUCTS, SUFFIXES, TRAILERS, Plan, ScienceTask
-from gpucti.treatment import Treated, correct_exposures, require_finite
+from gpucti.treatment import Treated, alike, correct_exposures, require_finite
 from gpucti.watch import Watch
 
 #: Image sets held in memory at a time, about: bounds memory for folders of any size.
@@ -53,7 +53,7 @@ def calibrate_science(plan: Plan, watch: Watch) -> list[ScienceDone]:
     with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="gpucti-science") as pool:
         for chunk in _chunks(todo):
             with watch.timing("reading"):
-                raws = list(pool.map(partial(_read, plan.renamed), chunk))
+                raws = list(pool.map(partial(_read, plan), chunk))
             with watch.timing("bias"):
                 blts = list(pool.map(plan.engine.subtract_bias, raws))
             with watch.timing("CTI of science"):
@@ -66,7 +66,7 @@ def calibrate_science(plan: Plan, watch: Watch) -> list[ScienceDone]:
                 for task, future in zip(chunk, finish, strict=True):
                     result = future.result()
                     done.append(result)
-                    names = " ".join(path.name.removeprefix(f"{task.root}_") for path in result.products)
+                    names = " ".join(path.stem.removeprefix(f"{task.root}_") for path in result.products)
                     watch.step("science", f"{task.root}: {names}", len(todo))
     return done
 
@@ -82,12 +82,14 @@ def _chunks(tasks: Sequence[ScienceTask]) -> Iterator[list[ScienceTask]]:
         yield chunk
 
 
-def _read(renamed: Mapping[Path, Mapping[str, str]], task: ScienceTask) -> Exposure:
+def _read(plan: Plan, task: ScienceTask) -> Exposure:
+    """Read a raw exposure, with the references that the plan has for it."""
     raw = Exposure.read(task.path)
+    if raw.sha256 != plan.references.digest(task.path):  # its recipe would be another's
+        raise InputError(f"{task.path}: changed while the run was going on; run again")
     require_finite(raw)
-    rename(raw.primary, renamed.get(task.path, {}))
-    raw = replace(raw, wavecal_names=task.headers.wavecal_names)
-    return raw
+    rename(raw.primary, plan.renamed.get(task.path, {}))
+    return replace(raw, wavecal_names=task.headers.wavecal_names)
 
 
 def _correct(
@@ -103,10 +105,7 @@ def _correct(
         exposure.primary[RECIPE] = task.recipe
         exposures.append(exposure)
     treated: dict[int, Treated] = {}
-    groups: dict[tuple[object, ...], list[int]] = {}
-    for index, exposure in enumerate(exposures):
-        groups.setdefault((exposure.shape, exposure.amp, exposure.origin), []).append(index)
-    for members in groups.values():
+    for members in alike(exposures):
         part = correct_exposures([exposures[i] for i in members], [tasks[i].provenance for i in members], backend)
         treated |= dict(zip(members, part, strict=True))
     return [treated[index] for index in range(len(exposures))]
@@ -133,7 +132,7 @@ def _calibrate(task: ScienceTask, bias_trailer: str, treated: Treated, engine: E
             products.append(task.product(SUFFIXES[kind]))
             path.replace(products[-1])
     exposure.primary[PRODUCTS] = (" ".join(SUFFIXES[kind] for kind in made.products), "products made of this exposure")
-    exposure.primary[PARTIAL] = (bool(made.omitted), "the header asks for more than was made")
+    exposure.primary[PARTIAL] = (bool(task.shortcomings), "the header asks for more than the engine does")
     kept = exposure.write(task.product(CORRECTED), overwrite=True)
     return ScienceDone(
         (kept, *products), tuple(f"{task.root}: {sentence}" for sentence in made.omitted), treated.repairs

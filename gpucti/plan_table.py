@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from gpucti.tasks import Plan
@@ -14,21 +15,25 @@ def plan_text(plan: Plan) -> str:
 
 
 def _lines(plan: Plan) -> Iterator[str]:
-    yield f"science {plan.folders.science}   darks {plan.folders.darks}   super-darks {plan.folders.ref}"
+    yield f"science      {plan.folders.science}"
+    yield f"darks        {plan.folders.darks}"
+    yield f"super-darks  {plan.folders.ref}"
     if plan.provenance is not None:
         table, options = plan.provenance.pctetab, plan.provenance.options
         yield (
-            f"PCTETAB {table.name} (PCTE_VER {table.version}), read noise {options.read_noise:g}, noise model "
-            f"{options.noise_model}, threshold {options.oversub_thresh:g}, "
+            f"PCTETAB      {table.name} (PCTE_VER {table.version}): read noise {options.read_noise:g} e-, noise model "
+            f"{options.noise_model}, threshold {options.oversub_thresh:g} e-, "
             f"iterations {options.sim_nit} x {options.shft_nit}"
         )
     if plan.backend is not None and plan.engine is not None:
-        yield f"backend {plan.backend.name} ({plan.backend.describe()}), engine {plan.engine.name}"
-    yield ""
-    yield "Exposures"
+        yield f"backend      {plan.backend.name}: {plan.backend.describe()}"
+        yield f"engine       {plan.engine.describe()}"
     rows = [(t.path.name, "reuse" if t.reuse else "make", t.dark, t.why) for t in plan.science]
     rows += [(r.path.name, "refuse", "", r.reason) for r in plan.refused]
-    yield from _table(("file", "", "dark", "why"), rows)
+    if rows:
+        yield ""
+        yield "Exposures"
+        yield from _table(("file", "", "dark", "why"), rows)
     if plan.superdarks:
         yield ""
         yield "Super-darks"
@@ -40,7 +45,10 @@ def _lines(plan: Plan) -> Iterator[str]:
     if plan.darks:
         yield ""
         yield "Component darks"
-        rows = [(d.file.path.name, "reuse" if d.reuse else "correct", str(d.output), d.why) for d in plan.darks]
+        rows = [
+            (d.file.path.name, "reuse" if d.reuse else "correct", _short(d.output, plan.folders.darks), d.why)
+            for d in plan.darks
+        ]
         yield from _table(("file", "", "corrected", "why"), rows)
     for title, listed in (
         ("Listed darks that are not used", [f"{one.name}: {one.reason}" for one in plan.unneeded]),
@@ -54,6 +62,11 @@ def _lines(plan: Plan) -> Iterator[str]:
             yield ""
             yield title
             yield from (f"  {line}" for item in listed for line in item.splitlines())
+
+
+def _short(path: Path, folder: Path) -> str:
+    """Return the name of a file in `folder`, the whole path of another."""
+    return path.name if path.parent == folder else str(path)
 
 
 def _table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

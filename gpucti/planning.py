@@ -19,16 +19,16 @@ from gpucti.calibration import get_engine
 from gpucti.calibration.base import Engine
 from gpucti.calibration.reffiles import References
 from gpucti.crds import CrdsSetup, crds_setup
-from gpucti.errors import GpuctiError, MissingFileError
+from gpucti.errors import GpuctiError, InputError, MissingFileError
 from gpucti.exposure import ExposureHeaders
 from gpucti.options import RunOptions
 from gpucti.pctetab import Pctetab
 from gpucti.planning_crds import Updates, update_references
 from gpucti.planning_darks import SuperdarkPlan, Wanted, plan_superdarks
-from gpucti.planning_science import own_superdark, plan_science, waiting_task
+from gpucti.planning_science import own_superdark, plan_science, require_science_folder, waiting_task
 from gpucti.provenance import Provenance
 from gpucti.references import run_environment
-from gpucti.scan import read_primary, start_time
+from gpucti.scan import last_pctetab, read_primary, start_time
 from gpucti.selection import find_science
 from gpucti.tasks import Folders, Plan, Refused, ScienceTask, SuperdarkTask
 from gpucti.weeks import DarkFile, find_darks
@@ -128,11 +128,7 @@ class _Planner:
         """Return what computes, what calibrates, and with which table and options."""
         backend = engine = provenance = None
         with self.collecting():
-            device = self.options.device
-            if device is None or isinstance(device, (str, int)):
-                backend = get_backend(device, threads=self.options.threads)
-            else:
-                backend = device
+            backend = get_backend(self.options.device, threads=self.options.threads)
             engine = get_engine(self.options.engine, backend, self.environment)
         with self.collecting():
             table = self._pctetab()
@@ -144,14 +140,16 @@ class _Planner:
         """Return the table: the one asked for, the last in the folder of super-darks, or the packaged one."""
         if self.options.pctetab is not None:
             return Pctetab.read(self.options.pctetab)
-        there = sorted(self.folders.ref.glob("*_pcte.fits*")) if self.folders.ref.is_dir() else []
-        return Pctetab.read(there[-1]) if there else Pctetab.default()
+        there = last_pctetab(self.folders.ref)
+        return Pctetab.default() if there is None else Pctetab.read(there)
 
     def _exposures(self) -> list[ExposureHeaders]:
         """Return the exposures that can be corrected."""
         folder = self.folders.science
-        if not folder.is_dir():
-            self.problems.append(f"{folder}: no such folder; give the one with the raw exposures (*_raw.fits)")
+        try:
+            require_science_folder(folder)
+        except InputError as error:
+            self.problems.append(str(error))
             return []
         if not os.access(folder, os.W_OK | os.X_OK):
             self.problems.append(
@@ -159,7 +157,7 @@ class _Planner:
             )
         exposures: dict[str, ExposureHeaders] = {}
         with self.collecting():
-            candidates = find_science(folder, allow=self.options.allow)
+            candidates = find_science(folder, allow=self.options.allow, crds_update=self.options.crds_update)
             self.refused = [Refused(c.path, c.reason) for c in candidates if c.reason is not None]
             for candidate in candidates:
                 if candidate.reason is not None:
@@ -308,8 +306,8 @@ class _Planner:
             return {name: DarkFile(path, read_primary(path), name) for name, path in found.items()}
         if not self.folders.darks.is_dir():
             raise MissingFileError(
-                f"{self.folders.darks}: no such folder; give the one with the component darks (*_flt.fits), or fetch them "
-                "(--download)"
+                f"{self.folders.darks}: no such folder; give the one with the component darks (*_flt.fits), or fetch "
+                "them (--download)"
             )
         return find_darks(self.folders.darks)
 

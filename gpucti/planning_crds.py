@@ -66,25 +66,24 @@ def update_references(
     setup : CrdsSetup
         Server and cache.
     """
-    return _Update(exposures, own, found, periods, engine, setup).result
+    listed = {dark.exposure for period in periods for dark in period.darks if not dark.too_short}
+    update = _Update(own, [dark for name, dark in found.items() if name in listed], engine)
+    update.run(exposures, setup)
+    return update.result
 
 
 class _Update:
-    def __init__(
-        self,
-        exposures: Sequence[ExposureHeaders],
-        own: Collection[Path],
-        found: Mapping[str, DarkFile],
-        periods: Iterable[AnnealPeriod],
-        engine: Engine,
-        setup: CrdsSetup,
-    ) -> None:
-        self.result = Updates(notes=list(setup.notes))
-        self._engine, self._own = engine, own
+    """Collects what CRDS answers, and what goes wrong with it."""
+
+    def __init__(self, own: Collection[Path], darks: Sequence[DarkFile], engine: Engine) -> None:
+        self.result = Updates()
+        self._engine, self._own, self._darks = engine, own, darks
         self._changed: dict[tuple[str, str, str], int] = {}
         self._wavecals: dict[Path, ExposureHeaders] = {}
-        listed = {dark.exposure for period in periods for dark in period.darks if not dark.too_short}
-        self._darks = [dark for name, dark in found.items() if name in listed]
+
+    def run(self, exposures: Sequence[ExposureHeaders], setup: CrdsSetup) -> None:
+        """Ask, and rename in all headers."""
+        self.result.notes += setup.notes
         asked: dict[Path, Asked] = {}
         needed: dict[Path, Mapping[str, str]] = {}
         try:

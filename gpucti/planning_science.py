@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from gpucti.calibration.base import Engine
 from gpucti.calibration.reffiles import References, reference_name
-from gpucti.errors import InputError, OutputExistsError
+from gpucti.errors import InputError, MissingFileError, OutputExistsError
 from gpucti.exposure import ExposureHeaders
-from gpucti.fitsfile import find_file, read_hdus
+from gpucti.fitsfile import find_file, keyword, read_hdus
 from gpucti.options import RunOptions
 from gpucti.provenance import RECIPE, Provenance, recipe
 from gpucti.references import resolve_reference
 from gpucti.scan import read_primary
+from gpucti.selection import root_of
 from gpucti.tasks import CORRECTED, PARTIAL, PRODUCTS, SUFFIXES, Folders, ScienceTask, SuperdarkTask
 
 #: What earlier runs, ours or stis_cti's, may have left beside a raw file.
@@ -28,6 +30,14 @@ class SciencePlan(NamedTuple):
     deletions: list[Path]
 
 
+def require_science_folder(folder: Path) -> None:
+    """Raise `MissingFileError` or `InputError` unless there is a folder of that name."""
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "no such folder"
+        error = InputError if folder.exists() else MissingFileError
+        raise error(f"{folder}: {what}; give the folder with the raw exposures (*_raw.fits)")
+
+
 def own_superdark(headers: ExposureHeaders, folders: Folders, environment: Mapping[str, str]) -> Path | None:
     """Return the DARKFILE of an exposure if it is a user's own CTI-corrected super-dark, else None.
 
@@ -37,13 +47,13 @@ def own_superdark(headers: ExposureHeaders, folders: Folders, environment: Mappi
     if path is None or path.resolve().is_relative_to(folders.ref.resolve()):
         return None
     header = read_primary(path)  # the rest of a file that will be replaced does not matter
-    return path if header.get("PCTECORR") == "COMPLETE" else None
+    return path if keyword(header, "PCTECORR", f"{path}[0]", default="") == "COMPLETE" else None
 
 
 def waiting_task(headers: ExposureHeaders, provenance: Provenance) -> ScienceTask:
     """Return what stands in a plan for an exposure whose super-dark cannot be planned; such a plan does not run."""
-    root = headers.path.name.split("_")[0]
-    return ScienceTask(headers, root, "", None, "none can be made", provenance, "", False, "see below")
+    dark = "none can be made"
+    return ScienceTask(headers, root_of(headers.path), "", None, dark, provenance, "", False, "see below")
 
 
 def plan_science(
@@ -62,7 +72,7 @@ def plan_science(
     OutputExistsError
         There are old outputs that this run would not make as they are, and `clean` was not asked for.
     """
-    root = headers.path.name.split("_")[0]
+    root = root_of(headers.path)
     if superdark is not None:
         darkfile, dark = f"$ctirefs/{superdark.path.name}", superdark.path.name
     elif own is not None:
@@ -81,8 +91,8 @@ def plan_science(
     reuse, why = _judge(headers.path.parent, root, digest, falls_short=bool(shortcomings))
     task = ScienceTask(headers, root, darkfile, superdark, dark, provenance, digest, reuse, why, shortcomings)
     if options.clean or options.clean_all:
-        fresh = ScienceTask(headers, root, darkfile, superdark, dark, provenance, digest, False, "new", shortcomings)
-        return SciencePlan(fresh, old)
+        why = "made anew (clean)" if old else "new"
+        return SciencePlan(replace(task, reuse=False, why=why), old)
     strangers = [] if reuse else [path for path in old if _recipe_of(path) != digest]
     if strangers:
         names = ", ".join(path.name for path in strangers)

@@ -78,6 +78,8 @@ class Provenance:
             return "not made by gpucti"
         if header.get("TEMPCORR") == "COMPLETE":
             return "scaled to another temperature since"
+        if (header.get("CTE_VER"), header.get("PCTEREV")) != (ALGORITHM_VERSION, REVISION):
+            return "made by another version of gpucti"
         if header.get("PCTESHAI") != sha256:
             return "made from another file"
         if header.get("PCTESHAT") != self.pctetab.sha256:
@@ -132,6 +134,7 @@ class Provenance:
         header = exposure.primary
         extrapolated = exposure.start_mjd > self.pctetab.last_scale_mjd
         header["PCTEPROG"] = (f"gpucti {__version__}", "program that treated the CTI trails")
+        header["PCTEREV"] = (REVISION, "counts up whenever its numbers change")
         header["PCTEBACK"] = (self.backend, "backend of gpucti")
         header["PCTEXTRP"] = (extrapolated, "PCTEFRAC extrapolated past the table")
         header["PCTESHAT"] = self.pctetab.sha256  # 64 characters leave no room for a comment

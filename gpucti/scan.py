@@ -57,6 +57,18 @@ def list_files(folder: str | os.PathLike[str], suffix: str) -> list[Path]:
     return list(names.values())
 
 
+def last_pctetab(folder: Path) -> Path | None:
+    """Return the PCTETAB of a folder that stis_cti would take, the last ``*_pcte.fits`` by name; None without one.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be read.
+    """
+    there = list_files(folder, "pcte") if folder.is_dir() else []
+    return there[-1] if there else None
+
+
 def read_primary(path: str | os.PathLike[str]) -> fits.Header:
     """Return the primary header of a FITS file without looking at the rest, of which no more than needed is unpacked.
 

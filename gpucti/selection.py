@@ -105,7 +105,7 @@ def _either(allowed: Collection[object]) -> str:
     return " or ".join(map(str, allowed))
 
 
-def find_science(folder: str | os.PathLike[str], *, allow: bool = False) -> list[Candidate]:
+def find_science(folder: str | os.PathLike[str], *, allow: bool = False, crds_update: bool = False) -> list[Candidate]:
     """Return the files ``*_raw.fits`` and ``*_raw.fits.gz`` of a folder by name, each with a reason if it is refused.
 
     Parameters
@@ -114,20 +114,23 @@ def find_science(folder: str | os.PathLike[str], *, allow: bool = False) -> list
         Of the science exposures.
     allow : bool
         Take the `LENIENT` limits in place of the `NORMAL` ones.
+    crds_update : bool
+        CRDS will be asked for references: IMPHTTAB need not be set yet.
 
     Raises
     ------
     MissingFileError
         There is no such folder.
     InputError
-        A file cannot be read, two would have products of the same names, or PHOTCORR is PERFORM without IMPHTTAB.
+        A file cannot be read, two would have products of the same names, or PHOTCORR is PERFORM without IMPHTTAB
+        (unless `crds_update` is set).
     """
     limits = LENIENT if allow else NORMAL
     candidates, unset = [], []
     roots: dict[str, Path] = {}
     for path in list_files(folder, "raw"):
         primary = read_primary(path)
-        candidate = Candidate(path, path.name.partition("_")[0], primary, refusal(primary, limits))
+        candidate = Candidate(path, root_of(path), primary, refusal(primary, limits))
         candidates.append(candidate)
         if candidate.reason is not None:
             continue
@@ -138,14 +141,19 @@ def find_science(folder: str | os.PathLike[str], *, allow: bool = False) -> list
                 f"{path} and {roots[candidate.root]}: products of both would be called {candidate.root}_*.fits; treat "
                 "them in different folders"
             )
-        if _photometry_without_table(candidate):
+        if not crds_update and _photometry_without_table(candidate):
             unset.append(path.name)
     if unset:
         raise InputError(
-            f"{folder}: PHOTCORR is PERFORM and IMPHTTAB is not set in {', '.join(unset)}; update the headers "
-            "(crds bestrefs), or set the keyword"
+            f"{folder}: PHOTCORR is PERFORM and IMPHTTAB is not set in {', '.join(unset)}; ask CRDS for it "
+            "(--crds_update), or set the keyword"
         )
     return candidates
+
+
+def root_of(path: Path) -> str:
+    """Return what the products of a raw file are called after: its name up to the first underscore."""
+    return path.name.partition("_")[0]
 
 
 def _photometry_without_table(candidate: Candidate) -> bool:

@@ -107,7 +107,7 @@ def make_basedark(
         The device asked for cannot be used.
     """
     refuse_existing(Path(output), overwrite=overwrite)
-    backend = get_backend(device) if device is None or isinstance(device, (str, int)) else device
+    backend = get_backend(device)
     exposures = read_darks(darks)
     superdark = combine_basedark(exposures, references=References(environment), backend=backend)
     return write_superdark(superdark, output, overwrite=overwrite)
@@ -139,7 +139,7 @@ def make_weekdark(
     See `make_basedark`.
     """
     refuse_existing(Path(output), overwrite=overwrite)
-    backend = get_backend(device) if device is None or isinstance(device, (str, int)) else device
+    backend = get_backend(device)
     if basedark_name is None:
         basedark_name = "" if isinstance(basedark, Superdark) else Path(basedark).name.removesuffix(".gz")
     if not isinstance(basedark, Superdark):

@@ -21,8 +21,7 @@ from astropy.io import fits
 from gpucti.anneals import AnnealPeriod
 from gpucti.dates import as_utc, format_utc
 from gpucti.errors import InputError, MissingDarksError
-from gpucti.fitsfile import number_keyword, text_keyword
-from gpucti.readout import AMPS
+from gpucti.fitsfile import amp_keyword, number_keyword, text_keyword
 from gpucti.scan import list_files, read_primary
 
 log = logging.getLogger(__name__)
@@ -55,10 +54,7 @@ class DarkFile:
     @property
     def amp(self) -> str:
         """Amplifier, A to D (CCDAMP)."""
-        amp = text_keyword(self.primary, "CCDAMP", self._where)
-        if amp not in AMPS:
-            raise InputError(f"{self._where}: CCDAMP is {amp!r}; expected one of A, B, C, D (a single amplifier)")
-        return amp
+        return amp_keyword(self.primary, self._where)
 
     @property
     def gain(self) -> float:

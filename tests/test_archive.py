@@ -389,8 +389,11 @@ def test_exposure_starts(tmp_path: Path) -> None:
     one = header_file(tmp_path / "o1_raw.fits")
     two = header_file(tmp_path / "o2_raw.fits.gz", TDATEOBS="2012-04-01")
     header_file(tmp_path / "o1_wav.fits")
+    header_file(tmp_path / "o9_raw.fits", OBSMODE="ACQ")
     starts = {one: SCIENCE, two: datetime(2012, 4, 1, 7, 21, 36)}
-    assert exposure_starts(tmp_path) == exposure_starts([one, two]) == exposure_starts(f"{tmp_path}/*_raw*") == starts
+    assert (
+        exposure_starts(tmp_path) == exposure_starts([one, two]) == exposure_starts(f"{tmp_path}/o[12]_raw*") == starts
+    )
     with pytest.raises(MissingFileError):
         exposure_starts(tmp_path / "gone.fits")
     (tmp_path / "empty").mkdir()

@@ -82,10 +82,10 @@ def test_every_date(archive: Archive) -> None:
     truth = Truth(archive)
     open_dates = 0
     counts = []
-    searches = Searches(archive)
+    searches, programmes = Searches(archive), Programmes(titles(archive))
     for when in dates(truth, 1.0):
         searches.reset()
-        finder = PeriodFinder(Catalogue(searches), Programmes(titles(archive)), END)
+        finder = PeriodFinder(Catalogue(searches), programmes, END)
         period = finder.period(when)
         assert found(period) == truth.period(when), when
         assert searches.count <= 3

@@ -119,7 +119,7 @@ def test_darks_that_are_not_as_they_should_be(case: Case, server: Server, expect
     mine = case.anneals.with_name("mine.json")
     write_anneals([replace(period, darks=(*period.darks, extra))], mine)
     server.faults.file[first] = [status(404)]
-    with pytest.raises(MissingDarksError, match=rf"1 darks could not be fetched.*\n  {first}: the server answers 404"):
+    with pytest.raises(MissingDarksError, match=rf"1 dark could not be fetched.*\n  {first}: the server answers 404"):
         correct(*case.folders, **options(case, server, anneals=mine))
     assert sorted(server.files) == [first, second] and not list(case.science.glob("*_flc.fits"))
     correct(*case.folders, **options(case, server, anneals=mine))

@@ -46,6 +46,8 @@ LATE = dict.fromkeys(("DARKCORR", "FLATCORR"), PERFORM)
 IMAGE = {"PHOTCORR": PERFORM, "GEOCORR": PERFORM}
 SPECTRUM = {"OBSTYPE": "SPECTROSCOPIC", "WAVECAL": "x_wav.fits"}
 SPECTRUM |= dict.fromkeys(("WAVECORR", "X1DCORR", "X2DCORR", "DISPCORR", "FLUXCORR"), PERFORM)
+#: What the native engine cannot do.
+STRANGE = SPECTRUM | {"OPT_ELEM": "PRISM"}
 REJECT = {"CRCORR": PERFORM}
 BOTH = REJECT | {"EXPSCORR": PERFORM}
 
@@ -125,13 +127,13 @@ TABLES = {"SDCTAB": "sdc", "SPTRCTAB": "1dt", "APDESTAB": "apd", "DISPTAB": "dsp
 TABLES |= {"XTRACTAB": "1dx", "PHOTTAB": "pht", "PCTAB": "pct", "WCPTAB": "wcp", "GACTAB": "N/A"}
 
 
-def needs(cards: dict[str, Any], *, n: int = 2, spectra: bool = False, folder: Path | None = None) -> dict[str, Any]:
+def needs(cards: dict[str, Any], *, n: int = 2, calstis: bool = False, folder: Path | None = None) -> dict[str, Any]:
     """Return path, or None, of each reference file needed, by keyword."""
     made = exposure(n, **{key: f"oref${value}.fits" if value != "N/A" else value for key, value in FILES.items()})
     change(made.primary, **cards)
     if folder:
         made = replace(made, path=folder / made.path.name)
-    found = required_references(made, {"oref": str(folder)} if folder else {}, spectra=spectra)
+    found = required_references(made, {"oref": str(folder)} if folder else {}, calstis=calstis)
     return {need.keyword: need.path for need in found}
 
 
@@ -139,21 +141,39 @@ def test_references_of_an_image() -> None:
     """Oracle: CalSTIS's lists; the native engine does not read the APERTAB of an image, CalSTIS wants it to exist."""
     image = ["CCDTAB", "BPIXTAB", "BIASFILE", "DARKFILE", "PFLTFILE", "IMPHTTAB", "TDSTAB", "CRREJTAB", "IDCTAB"]
     assert sorted(needs(BASIC | LATE | IMAGE | BOTH)) == sorted(image)
-    assert sorted(needs(BASIC | LATE | IMAGE | BOTH, spectra=True)) == sorted([*image, "APERTAB"])
-    assert "SDSTFILE" in needs(IMAGE | {"SGEOCORR": PERFORM}, spectra=True)
+    assert sorted(needs(BASIC | LATE | IMAGE | BOTH, calstis=True)) == sorted([*image, "APERTAB"])
+    assert "SDSTFILE" in needs(IMAGE | {"SGEOCORR": PERFORM}, calstis=True)
     assert "CRREJTAB" not in needs(BASIC | LATE | REJECT, n=1)
     assert list(needs(LATE | {"DARKCORR": COMPLETE})) == ["CCDTAB", "PFLTFILE"]
     assert set(needs({"ATODCORR": PERFORM, "SHADCORR": PERFORM})) == {"CCDTAB", "ATODTAB", "SHADFILE"}
 
 
 def test_references_of_a_spectrum() -> None:
+    """Oracle: CalSTIS's lists (sciflags.c)."""
     tables = {key: f"{value}.fits" if value != "N/A" else value for key, value in TABLES.items()}
-    alone = needs(LATE | SPECTRUM | tables)
-    assert list(alone) == ["CCDTAB", "DARKFILE", "PFLTFILE"]
-    full = needs(LATE | SPECTRUM | tables, spectra=True)
-    assert set(full) - set(alone) == {"WAVECAL", "APERTAB", "TDSTAB"} | set(TABLES) - {"GACTAB"}
-    without = needs(LATE | SPECTRUM | tables | {"WAVECORR": COMPLETE, "FLUXCORR": "OMIT"}, spectra=True)
-    assert not {"WAVECAL", "LAMPTAB", "PHOTTAB"} & set(without)
+    image = {"CCDTAB", "DARKFILE", "PFLTFILE"}
+    assert set(needs(LATE | SPECTRUM | tables)) == image | {"WAVECAL", "APERTAB", "TDSTAB"} | set(TABLES) - {"GACTAB"}
+    without = set(needs(LATE | SPECTRUM | tables | {"WAVECORR": COMPLETE, "FLUXCORR": "OMIT"}))
+    assert without == image | {"SDCTAB", "SPTRCTAB", "XTRACTAB", "APDESTAB", "DISPTAB", "INANGTAB"}
+    shift = set(needs({"OBSTYPE": "SPECTROSCOPIC", "WAVECORR": PERFORM, "WAVECAL": "x_wav.fits"} | tables))
+    assert shift == {"CCDTAB", "WAVECAL", "WCPTAB", "LAMPTAB", "APDESTAB"}
+
+
+def test_references_of_a_wavecal(tmp_path: Path) -> None:
+    """What the wavecal alone needs: files of steps that are done to the exposure before, and its own tables."""
+    header = fits.PrimaryHDU().header
+    header.update(
+        {"BIASFILE": "oref$own_bia.fits", "BPIXTAB": "N/A", "DARKFILE": "oref$old_drk.fits", "SDCTAB": "s.fits"}
+    )
+    header.update(BASIC | {"DARKCORR": PERFORM, "OPT_ELEM": "G430L"})
+    fits.PrimaryHDU(header=header).writeto(tmp_path / "x_wav.fits")
+    (tmp_path / "own_bia.fits").touch()
+    done = dict.fromkeys(BASIC, COMPLETE)
+    found = needs(done | LATE | SPECTRUM | {"SDCTAB": "mine.fits"}, folder=tmp_path)
+    its = {key.removesuffix(" of x_wav.fits"): path for key, path in found.items() if key.endswith(" of x_wav.fits")}
+    assert its == {"BIASFILE": tmp_path / "own_bia.fits"}
+    alone = needs(done | SPECTRUM | {"X2DCORR": "OMIT", "X1DCORR": "OMIT"}, folder=tmp_path)
+    assert {key.split(" of ")[0] for key in alone if " of x_wav.fits" in key} == {"BIASFILE", "DARKFILE", "SDCTAB"}
 
 
 def test_blank_references() -> None:
@@ -178,8 +198,8 @@ def test_lamps_may_stand_in_the_wavecal(tmp_path: Path) -> None:
     wavecal.header["LAMPTAB"] = "lamps.fits"
     wavecal.writeto(tmp_path / "x_wav.fits")
     (tmp_path / "lamps.fits").touch()
-    assert needs(SPECTRUM, spectra=True, folder=tmp_path)["LAMPTAB"] == tmp_path / "lamps.fits"
-    assert needs(SPECTRUM | {"WAVECAL": "none.fits"}, spectra=True, folder=tmp_path)["LAMPTAB"] is None
+    assert needs(SPECTRUM, folder=tmp_path)["LAMPTAB"] == tmp_path / "lamps.fits"
+    assert needs(SPECTRUM | {"WAVECAL": "none.fits"}, folder=tmp_path)["LAMPTAB"] is None
 
 
 @pytest.fixture
@@ -196,11 +216,13 @@ def flow(folder: Path, name: str = "flow_both", **cards: Any) -> Exposure:
 
 
 def test_supports(engine: NativeEngine) -> None:
-    """Images are done completely; each missing step of a spectrum is named."""
+    """Images and spectra of the first-order gratings are done completely; what cannot be done is named."""
     assert engine.supports(exposure(2, **BASIC | LATE | IMAGE | BOTH)) == []
     assert engine.supports(exposure(**LATE | {"OBSTYPE": "SPECTROSCOPIC"})) == []
-    reasons = engine.supports(exposure(**LATE | SPECTRUM))
-    assert [reason.split()[0] for reason in reasons] == ["WAVECORR", "X2DCORR", "X1DCORR"]
+    for grating in ("G230LB", "G230MB", "G430L", "G430M", "G750L", "G750M"):
+        assert engine.supports(exposure(**LATE | SPECTRUM | {"OPT_ELEM": grating})) == []
+    (reason,) = engine.supports(exposure(**LATE | STRANGE))
+    assert reason.startswith("OPT_ELEM is 'PRISM': the native engine calibrates spectra of G230LB")
     assert [reason.split()[0] for reason in engine.supports(exposure(**IMAGE | {"SGEOCORR": PERFORM}))] == ["SGEOCORR"]
 
 
@@ -278,8 +300,8 @@ def test_bad_reference_files_leave_nothing(tmp_path: Path, engine: NativeEngine)
         ("flow_both", {"SGEOCORR": PERFORM}, {"No s2c (combined and rectified): SGEOCORR is PERFORM"}),
         (
             "flow_single",
-            SPECTRUM | {"GEOCORR": "OMIT", "PHOTCORR": "OMIT"},
-            {"No x2c (rectified): X2DCORR is PERFORM", "No x1c (extracted spectrum): X1DCORR", "WAVECORR is PERFORM"},
+            STRANGE | {"GEOCORR": "OMIT", "PHOTCORR": "OMIT"},
+            {"No x2c (rectified): the native engine", "No x1c (extracted spectrum): the", "WAVECORR is PERFORM, but"},
         ),
         (
             "flow_both",
@@ -351,7 +373,7 @@ class Other:
 
 
 def test_auto_takes_hstcal_for_what_native_cannot_do(engine: NativeEngine) -> None:
-    image, spectrum = exposure(**LATE | IMAGE), exposure(**LATE | SPECTRUM)
+    image, spectrum = exposure(**LATE | IMAGE), exposure(**LATE | STRANGE)
     auto = AutoEngine(engine, Other())
     assert auto.choose(image) is engine
     assert auto.calibrate(spectrum, Path(), SUFFIXES).trailer == "CalSTIS"
@@ -362,8 +384,8 @@ def test_auto_takes_hstcal_for_what_native_cannot_do(engine: NativeEngine) -> No
 def test_auto_without_hstcal(engine: NativeEngine) -> None:
     """The native engine does what it can, and says what it cannot."""
     auto = AutoEngine(engine, None, "not installed")
-    assert auto.choose(exposure(**LATE | SPECTRUM)) is engine
-    assert len(auto.supports(exposure(**LATE | SPECTRUM))) == 3
+    assert auto.choose(exposure(**LATE | STRANGE)) is engine
+    assert len(auto.supports(exposure(**LATE | STRANGE))) == 1
     assert auto.describe() == engine.describe()
 
 
@@ -388,8 +410,6 @@ def test_get_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 OURS = {"DATE", "ORIGIN", "CAL_VER", "FILENAME", "HISTORY", "COMMENT"}
 #: CalSTIS stores a constant array without pixels.
 STORAGE = {"BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NPIX1", "NPIX2", "PIXVALUE"}
-#: What CalSTIS writes into flt and crj of a spectrum after it has read the wavecal.
-OF_WAVECAL = {"WAVECORR", "SHIFTA1", "SHIFTA2"}
 
 
 def same(key: str, ours: Any, theirs: Any) -> bool:
@@ -439,21 +459,16 @@ def calibrated(visit: Path, path: Path, out: Path, suffixes: dict[str, str]) -> 
 
 
 @pytest.mark.golden
-@pytest.mark.parametrize(
-    ("root", "kinds"), [("osy101010", ["crj", "flt", "sx2"]), ("osy102010", ["crj", "flt"]), ("osy103010", ["flt"])]
-)
 @pytest.mark.parametrize("corrected", [True, False], ids=["CTI-corrected", "raw"])
-def test_golden_products(golden_visit: Path, tmp_path: Path, root: str, kinds: list[str], corrected: bool) -> None:
+def test_golden_image(golden_visit: Path, tmp_path: Path, corrected: bool) -> None:
     """Oracle: CalSTIS 3.5.0 on the same files: SCI, ERR and DQ to the bit, keywords to the digits stored."""
     folder, name = ("expected/2_cti", "cte") if corrected else ("visit/science", "raw")
-    path = golden_visit / folder / f"{root}_{name}.fits.gz"
+    path = golden_visit / folder / f"osy101010_{name}.fits.gz"
     made = calibrated(golden_visit, path, tmp_path, SUFFIXES if corrected else PLAIN)
-    assert sorted(made.products) == kinds
-    spectrum = root != "osy101010"
-    assert len(made.omitted) == (3 if spectrum else 0)
+    assert sorted(made.products) == ["crj", "flt", "sx2"] and made.omitted == ()
     expected = golden_visit / "expected" / ("4_products" if corrected else "5_plain_calstis")
     for path in made.products.values():
-        assert differences(path, expected / f"{path.stem}.json", OF_WAVECAL if spectrum else set()) == []
+        assert differences(path, expected / f"{path.stem}.json", set()) == []
 
 
 @pytest.mark.golden

@@ -53,7 +53,7 @@ def test_full_frames(
     assert apart[~repaired].max(initial=0.0) <= ELECTRONS
     # Columns in which a threshold is met to the last digits: none is expected.
     assert np.count_nonzero(apart[repaired] > ELECTRONS) == 0
-    record_property("largest difference", apart.max())
+    record_property("largest difference", float(apart.max()))
 
     backend, options = get_backend("numba"), uneven.options(noise_model=noise_model)
     readout = backend.asarray(frame[np.newaxis, ::turn, ::turn])

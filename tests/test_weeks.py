@@ -184,7 +184,7 @@ def test_what_is_used_missing_and_left_out(folder: Folder) -> None:
         "S2": "60 s, shorter than 960 s",
     }
     assert [dark.rootname for dark in folder.select("A").used] == ["A1"]
-    with pytest.raises(MissingDarksError, match="2 component darks are missing: D2, D4; download"):
+    with pytest.raises(MissingDarksError, match="2 component darks are missing: D2, D4; fetch"):
         require_complete([selection, selection], folder.path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from gpucti.backends.base import Backend
 from gpucti.errors import BackendUnavailable, InputError
@@ -26,12 +26,12 @@ class Available(NamedTuple):
     detail: str
 
 
-def get_backend(name: str | int | None = None, *, threads: int | None = None) -> Backend:
-    """Return the backend of that name.
+def get_backend(name: str | int | Backend | None = None, *, threads: int | None = None) -> Backend:
+    """Return the backend of that name; one that is chosen already is returned as it is.
 
     Parameters
     ----------
-    name : str, int or None
+    name : str, int, Backend or None
         ``auto`` (the first of cuda, numba, numpy that runs), ``cpu`` (numba, else numpy), ``numpy``, ``numba``,
         ``cuda``, ``cuda:N``, or a device number ``N``. None: what the environment variable ``GPUCTI_BACKEND`` says,
         else ``auto``.
@@ -45,6 +45,8 @@ def get_backend(name: str | int | None = None, *, threads: int | None = None) ->
     InputError
         The name is none of these.
     """
+    if hasattr(name, "remove_cti"):
+        return cast(Backend, name)
     wanted = str((os.environ.get(VARIABLE) or "auto") if name is None else name).strip().lower()
     if wanted in ("auto", "cpu"):
         return _first_of(PREFERENCE if wanted == "auto" else PREFERENCE[1:], threads)

@@ -83,9 +83,8 @@ class AutoEngine:
         Why they cannot.
     """
 
-    name = "auto"
-
     def __init__(self, native: NativeEngine, hstcal: Engine | None, reason: str = "") -> None:
+        self.name = "native" if hstcal is None else "auto"
         self._native = native
         self._hstcal = hstcal
         self._reason = reason

@@ -154,7 +154,7 @@ def _prepare_flats(setup: Setup, exposure: Exposure, references: References, *, 
         )
     setup.sources["FLATCORR"] = lines
     if any(flats):
-        setup.flat = FlatField(flats[0], flats[1], flats[2], strict=strict)
+        setup.flat = _flat_field(flats, references, strict=strict)
     else:
         _skip(setup, "FLATCORR", "every flat")
 
@@ -174,3 +174,14 @@ def _identity(
     else:
         texts = (reference.pedigree, reference.descrip, "")
     return lines + [f"    {text}" for text in texts if text]
+
+
+def _flat_field(flats: list[ReferenceImage | None], references: References, *, strict: bool) -> FlatField:
+    """Return the flats of an exposure, with what was already computed of them in this run."""
+    pixel, delta, low = flats
+    if pixel is None and delta is None:
+        return FlatField(pixel, delta, low, strict=strict)  # expanded to fit each exposure
+    key = ("flats", strict, *(None if image is None else image.path for image in flats))
+    made = references.kept.setdefault(key, FlatField(pixel, delta, low, strict=strict))
+    assert isinstance(made, FlatField)
+    return made

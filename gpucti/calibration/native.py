@@ -85,7 +85,8 @@ class NativeEngine:
 
     def references(self, exposure: StisKeywords) -> list[Required]:
         """Return every reference file that calibrating this exposure would open."""
-        return required_references(exposure, self._environment)
+        spectra = not _strange_grating(exposure, read_work(exposure))
+        return required_references(exposure, self._environment, spectra=spectra)
 
     def subtract_bias(self, raw: Exposure) -> BiasSubtracted:
         """Return the exposure after DQICORR, BLEVCORR and BIASCORR, with errors, as CalSTIS's basic2d makes it.

@@ -192,6 +192,11 @@ class References:
     ----------
     environment : mapping, optional
         Where ``oref`` and the like are looked up; by default the process's environment.
+
+    Attributes
+    ----------
+    kept : dict
+        What steps computed of reference files alone, and will need for the next exposure.
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
@@ -200,6 +205,7 @@ class References:
         self._hdus: dict[Path, fits.HDUList] = {}
         self._tables: dict[tuple[Path, int | str], ReferenceTable] = {}
         self._digests: dict[Path, str] = {}
+        self.kept: dict[tuple[object, ...], object] = {}
 
     def find(self, header: fits.Header, keyword: str, folder: Path) -> Path | None:
         """Return the file that a keyword names; None if the keyword is missing, blank or ``N/A``.

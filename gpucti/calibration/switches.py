@@ -6,7 +6,7 @@ The rules are CalSTIS's (``cs0``: getflags.c, sciflags.c, refexist.c) for the CC
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from astropy.io import fits
@@ -169,7 +169,7 @@ def read_work(exposure: StisKeywords) -> Work:
 
 
 def required_references(
-    exposure: StisKeywords, environment: Mapping[str, str] | None = None, *, calstis: bool = False
+    exposure: StisKeywords, environment: Mapping[str, str] | None = None, *, calstis: bool = False, spectra: bool = True
 ) -> list[Required]:
     """Return the reference files that an exposure's switches need, in the order of the steps.
 
@@ -186,6 +186,8 @@ def required_references(
         In place of the process's environment.
     calstis : bool
         With what CalSTIS's programs open and the native engine does not.
+    spectra : bool
+        With what WAVECORR, X2DCORR and X1DCORR need.
 
     Raises
     ------
@@ -193,6 +195,8 @@ def required_references(
         See `read_work`.
     """
     work = read_work(exposure)
+    if not spectra:
+        work = replace(work, wavecal=False, rectify=False, extract=False)
     needed = _keywords(exposure, work)
     if calstis and switch(exposure, "PHOTCORR") == "PERFORM":
         needed += ["IMPHTTAB", "APERTAB"]  # even where CalSTIS does not read them, it wants them to exist
@@ -262,7 +266,8 @@ def _of_wavecal(
 ) -> list[Required]:
     """Return the files that the wavecal alone needs, now or once the exposure is bias-subtracted.
 
-    A wavecal that is not there or cannot be read needs nothing; it is reported itself.
+    A wavecal that is not there or cannot be read needs nothing; it is reported itself. Nor do blank names count here:
+    which of them matter is seen when the wavecal is reduced.
     """
     path = next((need.path for need in known if need.keyword == "WAVECAL"), None)
     try:
@@ -279,11 +284,9 @@ def _of_wavecal(
     for name in dict.fromkeys(names):
         own = _own_name(exposure, header, name)
         given = own if name in RAW_FILES else ours.get(name, own)
-        may_be_blank = name in (*MAY_BE_BLANK, *FLATS, *RAW_FILES, "IMPHTTAB", "LAMPTAB")
-        if not given and may_be_blank or any((need.keyword, need.name) == (name, given) for need in known):
-            continue
-        path = resolve_reference(given, exposure.path.parent, environment) if given else None
-        found.append(Required(f"{name} of {_wavecal_name(exposure)}", given, path))
+        if given and not any((need.keyword, need.name) == (name, given) for need in known):
+            path = resolve_reference(given, exposure.path.parent, environment)
+            found.append(Required(f"{name} of {_wavecal_name(exposure)}", given, path))
     return found
 
 

@@ -54,19 +54,22 @@ def cli() -> None:
     """Remove charge-transfer trails from STIS CCD images, as stis_cti does, but fast."""
 
 
-for command in (
-    correct_command,
-    darks_command,
-    superdark_group,
-    info_command,
-    x1d_command,
-    plot_command,
-    cte_command,
-    add_cti_command,
-    pctetab_command,
-    backends_command,
-    doctor_command,
-    simulate_command,
-    demo_command,
-):
+#: Each with what `gpucti --help` says about it, short enough for one line of a terminal.
+COMMANDS: tuple[tuple[click.Command, str], ...] = (
+    (correct_command, "Correct and calibrate a folder of raw exposures."),
+    (darks_command, "List the darks that raw exposures need, and fetch them."),
+    (superdark_group, "Combine chosen darks into a super-dark."),
+    (info_command, "Tell how to make and use super-darks of your own."),
+    (x1d_command, "Extract spectra again, with other parameters."),
+    (plot_command, "Draw images and spectra."),
+    (cte_command, "Remove the trails from the pixels of single files."),
+    (add_cti_command, "Add the trails of one more readout to single files."),
+    (pctetab_command, "Show the table of the model, or write it to a file."),
+    (backends_command, "Show what computes on this machine."),
+    (doctor_command, "Show what this installation lacks, and what mends that."),
+    (simulate_command, "Write a synthetic visit with everything a run needs."),
+    (demo_command, "Simulate a visit, correct it, show what was won."),
+)
+for command, summary in COMMANDS:
+    command.short_help = summary
     cli.add_command(command)

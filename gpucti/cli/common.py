@@ -9,9 +9,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 DEVICES = re.compile(r"auto|cpu|numpy|numba|(cuda:)?\d+|cuda", re.IGNORECASE)
@@ -65,24 +68,29 @@ def files_progress(total: int) -> Iterator[tuple[Callable[[str], None], Callable
     if not sys.stderr.isatty():
         yield tell, click.echo
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with progress_bars(transient=True) as (bar, above):
         task = bar.add_task("gpucti", total=total)
-
-        def say(text: str) -> None:
-            bar.console.print(f"gpucti: {text}", markup=False, highlight=False, soft_wrap=True)
 
         def advance(text: str) -> None:
             if sys.stdout.isatty():
-                bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+                above(text)
             else:
                 click.echo(text)
             bar.advance(task)
 
-        yield say, advance
+        yield lambda text: above(f"gpucti: {text}"), advance
+
+
+@contextmanager
+def progress_bars(*columns: str, transient: bool = False) -> Iterator[tuple[Progress, Callable[[str], None]]]:
+    """Yield progress bars on standard error, a terminal, with more columns of text; and what writes a line above."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    usual = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    more = (TextColumn(column) for column in columns)
+    with Progress(*usual, *more, console=Console(stderr=True), transient=transient) as bars:
+        yield bars, lambda text: bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gpucti.cli.archive import archive_options
-from gpucti.cli.common import EXIT_FAILED, chosen_device, device_options, messages, tell, with_options
+from gpucti.cli.common import (
+    EXIT_FAILED,
+    chosen_device,
+    device_options,
+    messages,
+    progress_bars,
+    tell,
+    with_options,
+)
 
 if TYPE_CHECKING:
     from gpucti.watch import Event
@@ -24,7 +32,7 @@ QUIET, NORMAL, LOUD = 0, 1, 2
 @click.argument("science_dir", required=False, default=".", type=click.Path())
 @click.option("-d", "--dark-dir", "dark_dir", type=click.Path(), help="Component darks (*_flt) [SCIENCE_DIR/../darks].")
 @click.option("-r", "--ref-dir", "ref_dir", type=click.Path(), help="CTI-corrected super-darks [SCIENCE_DIR/../ref].")
-@click.option("-n", "threads", type=click.IntRange(1), help="Threads that compute on a CPU [all].")
+@click.option("-n", "threads", metavar="N", type=click.IntRange(1), help="Threads that compute on a CPU [all].")
 @click.option(
     "-p", "--pctetab", metavar="FILE", help="PCTETAB [the last *_pcte.fits of the super-darks' folder, or packaged]."
 )
@@ -61,9 +69,15 @@ QUIET, NORMAL, LOUD = 0, 1, 2
 @click.option("--all_weeks", "--all-weeks", "all_weeks", is_flag=True, help="Make the super-darks of all weeks.")
 @click.option("--dry-run", "--dry_run", "dry_run", is_flag=True, help="Show the plan and change nothing.")
 @click.option(
-    "--json", "json_file", metavar="FILE", type=click.Path(), help="Write plan and result to this file, JSON."
+    "--json",
+    "json_file",
+    metavar="FILE",
+    type=click.Path(allow_dash=True),
+    help="Write the report, or with --dry-run the plan, as JSON; - prints it.",
 )
-@click.option("-v", "verbose", type=click.IntRange(0, 2), default=1, show_default=True, help="0 quiet, 1, 2 loud.")
+@click.option(
+    "-v", "verbose", metavar="LEVEL", type=click.IntRange(0, 2), default=1, show_default=True, help="0 quiet, 2 loud."
+)
 def correct_command(
     science_dir: str,
     dark_dir: str | None,
@@ -81,33 +95,42 @@ def correct_command(
     Products go beside the raw files: ROOT_cte, and ROOT_flc, _crc, _s2c, _x2c, _s1c, _x1c. Raw files and component
     darks are never changed.
     """
-    from gpucti.atomic import atomic_output
     from gpucti.pipeline import correct
     from gpucti.plan_table import plan_data, plan_text
     from gpucti.planning import plan
 
     folders = (science_dir, dark_dir, ref_dir)
     options |= {"device": chosen_device(device, backend)}
-
-    def save(data: dict[str, Any]) -> None:
-        if json_file is not None:
-            with atomic_output(Path(json_file), overwrite=True) as stream:
-                stream.write(json.dumps(data, indent=1).encode() + b"\n")
-
+    bare = json_file == "-"
+    if json_file is not None and not bare and not Path(json_file).absolute().parent.is_dir():
+        raise click.UsageError(f"--json {json_file}: there is no such folder; make it first.")
     if dry_run:
         with messages(tell, verbose=verbose == LOUD):
             it = plan(*folders, **options)
-        click.echo(plan_text(it))
-        save(plan_data(it))
+        if not bare:
+            click.echo(plan_text(it))
+        _write_json(plan_data(it), json_file)
         return EXIT_FAILED if it.problems else None
-    with stages(verbose) as (say, watch), messages(say, verbose=verbose == LOUD):
+    with stages(QUIET if bare else verbose) as (say, watch), messages(say, verbose=verbose == LOUD):
         report = correct(*folders, progress=watch, **options)
         for note in report.notes:
             say(f"note: {note}")
-    if verbose > QUIET:
+    if verbose > QUIET and not bare:
         click.echo(report.summary())
-    save(report.data())
+    _write_json(report.data(), json_file)
     return None
+
+
+def _write_json(data: dict[str, Any], file: str | None) -> None:
+    """Write into a file, print for ``-``, do nothing without a name."""
+    from gpucti.atomic import atomic_output
+
+    text = json.dumps(data, indent=1)
+    if file == "-":
+        click.echo(text)
+    elif file is not None:
+        with atomic_output(Path(file), overwrite=True) as stream:
+            stream.write(text.encode() + b"\n")
 
 
 @contextmanager
@@ -118,11 +141,7 @@ def stages(verbose: int) -> Iterator[tuple[Callable[[str], None], Callable[[Even
     elif not sys.stderr.isatty():
         yield tell, lambda event: click.echo(f"{event.stage} {event.done}/{event.total}: {event.text}")
     else:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, TextColumn("{task.fields[text]}"), console=Console(stderr=True)) as bars:
+        with progress_bars("{task.fields[text]}") as (bars, above):
             tasks: dict[str, Any] = {}
 
             def show(event: Event) -> None:
@@ -130,10 +149,7 @@ def stages(verbose: int) -> Iterator[tuple[Callable[[str], None], Callable[[Even
                     tasks[event.stage] = bars.add_task(f"{event.stage:<12}", total=event.total, text="")
                 bars.update(tasks[event.stage], completed=event.done, text=event.text)
 
-            def say(text: str) -> None:
-                bars.console.print(f"gpucti: {text}", markup=False, highlight=False, soft_wrap=True)
-
-            yield say, show
+            yield lambda text: above(f"gpucti: {text}"), show
 
 
 @click.group("superdark")
@@ -152,20 +168,23 @@ _superdark_options = with_options(
 )
 
 
-@superdark_group.command("basedark")
+@superdark_group.command("basedark", short_help="Combine all darks of an anneal period.")
 @_superdark_options
 def basedark_command(device: str | None, backend: str | None, **given: Any) -> None:
-    """Combine all darks of an anneal period, best CTI-corrected ones: DARK... -> OUTPUT."""
+    """Combine all darks of an anneal period, DARK..., into OUTPUT.
+
+    Take CTI-corrected darks (`gpucti cte`) for science that is CTI-corrected.
+    """
     from gpucti.superdarks import make_basedark
 
     _make_superdark(make_basedark, chosen_device(device, backend), **given)
 
 
-@superdark_group.command("weekdark")
+@superdark_group.command("weekdark", short_help="Put the hot pixels of a week on top of a basedark.")
 @_superdark_options
 @click.option("--basedark", required=True, type=click.Path(), help="The basedark of the anneal period.")
 def weekdark_command(device: str | None, backend: str | None, **given: Any) -> None:
-    """Put the hot pixels of a week's darks on top of a basedark: DARK... -> OUTPUT."""
+    """Put the hot pixels of a week's darks, DARK..., on top of a basedark, into OUTPUT."""
     from gpucti.superdarks import make_weekdark
 
     _make_superdark(make_weekdark, chosen_device(device, backend), **given)

@@ -121,7 +121,7 @@ def run_demo(
         Another demonstration runs in the folder.
     """
     folder = Path(folder).absolute()
-    backend = get_backend(device) if device is None or isinstance(device, (str, int)) else device
+    backend = get_backend(device)
     parts = _Parts(progress)
     _refuse(folder, overwrite=overwrite)
     folder.mkdir(parents=True, exist_ok=True)

@@ -139,7 +139,7 @@ def simulate_visit(
     seed = whole("seed", seed, 0, 2**63 - 1)
     plan = Schedule.make(exposures, mjd=mjd, weeks=weeks, darks_per_week=darks_per_week, periods=periods, gain=gain)
     folder = Path(folder).absolute()
-    backend = get_backend(device) if device is None or isinstance(device, (str, int)) else device
+    backend = get_backend(device)
     detector = Detector(seed, plan.anneals, Pctetab.default(), backend)
     _prepare(folder, overwrite=overwrite)
     science, darks, oref, truth, ref, anneals = (folder / part for part in (SCIENCE, DARKS, OREF, TRUTH, REF, ANNEALS))
