@@ -222,7 +222,9 @@ def _parse(path: Path) -> Any:
         return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         problem = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error
-        raise InputError(f"{path}: is no JSON text ({problem}); expected a list of anneal periods") from error
+        raise InputError(
+            f"{path}: is no JSON text ({problem}); expected a list of anneal periods, repair or remove it"
+        ) from error
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

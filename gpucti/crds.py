@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -349,9 +350,9 @@ def _converse(child: subprocess.Popen[str], job: str) -> list[str]:
     """Give the child its job, log what it says, wait for its end; return its lines."""
     assert child.stdin is not None and child.stdout is not None  # both are pipes
     said = []
-    with child.stdin, child.stdout:
+    with suppress(BrokenPipeError), child.stdin:  # one that died at once is heard all the same
         child.stdin.write(job)
-        child.stdin.close()
+    with child.stdout:
         for line in child.stdout:
             said.append(line.rstrip())
             log.info("%s", said[-1])

@@ -200,7 +200,7 @@ class _Planner:
                 science.append(waiting_task(headers, provenance))
                 continue
             with self.collecting(headers.path):
-                task = plan_science(
+                planned = plan_science(
                     headers,
                     darks.of.get(headers.path),
                     own.get(headers.path),
@@ -209,8 +209,9 @@ class _Planner:
                     self.references,
                     engine,
                 )
-                science.append(task.task)
-                deletions += task.deletions
+                science.append(planned.task)
+                deletions += planned.deletions
+                self.problems += [] if planned.problem is None else [planned.problem]
         self._check_references(exposures, engine, {headers.path for headers in needy})
         self._note_extrapolation(exposures, provenance)
         if self.options.clean_all:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gpucti.calibration.base import Engine
 from gpucti.calibration.reffiles import References, reference_name
-from gpucti.errors import InputError, MissingFileError, OutputExistsError
+from gpucti.errors import InputError, MissingFileError
 from gpucti.exposure import ExposureHeaders
 from gpucti.fitsfile import find_file, keyword, read_hdus
 from gpucti.options import RunOptions
@@ -24,10 +24,21 @@ OLD_SUFFIXES = (*(f"{CORRECTED}_{kind}" for kind in SUFFIXES), *SUFFIXES.values(
 
 
 class SciencePlan(NamedTuple):
-    """A task, and the old files that go before it is done."""
+    """What `plan_science` found out.
+
+    Attributes
+    ----------
+    task : ScienceTask
+        What is to be done.
+    deletions : list of Path
+        Old files that go first.
+    problem : str or None
+        What stands in the way.
+    """
 
     task: ScienceTask
     deletions: list[Path]
+    problem: str | None = None
 
 
 def require_science_folder(folder: Path) -> None:
@@ -67,10 +78,12 @@ def plan_science(
 ) -> SciencePlan:
     """Plan one exposure.
 
+    Old outputs that this run would not make as they are stand in its way, unless `clean` is asked for.
+
     Raises
     ------
-    OutputExistsError
-        There are old outputs that this run would not make as they are, and `clean` was not asked for.
+    InputError, ReferenceFileError
+        The exposure or a file that it needs cannot be used.
     """
     root = root_of(headers.path)
     if superdark is not None:
@@ -96,9 +109,10 @@ def plan_science(
     strangers = [] if reuse else [path for path in old if _recipe_of(path) != digest]
     if strangers:
         names = ", ".join(path.name for path in strangers)
-        raise OutputExistsError(
+        problem = (
             f"{headers.path}: outputs of an earlier, different run exist: {names}; remove them, or let --clean do it"
         )
+        return SciencePlan(replace(task, why="old outputs are in the way, see below"), [], problem)
     return SciencePlan(task, [])
 
 

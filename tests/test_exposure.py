@@ -501,3 +501,10 @@ def test_arrays_keep_their_bytes_while_they_are_written(
     exposure.write(tmp_path / "y.fits")
     assert writes > len(arrays)
     assert all(array.flags.writeable for array in arrays)
+
+
+def test_output_in_no_folder(tmp_path: Path) -> None:
+    """Oracle: the message names the folder, not the temporary file that could not be opened."""
+    with pytest.raises(MissingFileError, match=r"gone: no such folder, and x\.fits is to go there; make it"):
+        with atomic_output(tmp_path / "gone" / "x.fits"):
+            pass

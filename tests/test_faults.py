@@ -162,6 +162,9 @@ def test_leftover_with_our_own_process_number(tmp_path: Path) -> None:
     os.utime(old, (1.6e9, 1.6e9))
     assert clear_leftovers(tmp_path) == [old]
     assert new.exists()
+    mine = new.name.partition("x.fits.")[2].partition("-")[0]
+    nobody = put(tmp_path / f".x.fits.{mine}-{10**30}-0123abcd.tmp", b"half a file")
+    assert clear_leftovers(tmp_path) == [nobody]  # no process has such a number
 
 
 # ---- two at once -----------------------------------------------------------------------------------------

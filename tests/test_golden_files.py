@@ -16,7 +16,18 @@ from gpucti.files import correct_files
 pytestmark = [pytest.mark.golden, pytest.mark.slow]
 
 #: Upstream says these otherwise, on purpose or because our product has another history.
-OURS = {"FILENAME", "PCTETAB", "HISTORY", "PCTENREP", "PCTEPROG", "PCTEREV", "PCTEBACK", "PCTEXTRP", "PCTESHAT", "PCTESHAI"}
+OURS = {
+    "FILENAME",
+    "PCTETAB",
+    "HISTORY",
+    "PCTENREP",
+    "PCTEPROG",
+    "PCTEREV",
+    "PCTEBACK",
+    "PCTEXTRP",
+    "PCTESHAT",
+    "PCTESHAI",
+}
 
 
 @pytest.mark.parametrize("name", ["osd01aasq", "osd01absq"])

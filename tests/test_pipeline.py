@@ -31,7 +31,7 @@ from visits import (
 )
 
 from gpucti import cli as command
-from gpucti.errors import PlanError
+from gpucti.errors import InputError, PlanError
 from gpucti.pipeline import correct, run
 from gpucti.planning import plan
 
@@ -219,6 +219,24 @@ def test_a_dark_may_have_any_name(case: Case, expected: Contents) -> None:
     assert sorted(path.name for path in case.darks.glob("*_cte.fits")) == ["my_dark_0_cte.fits", "my_dark_1_cte.fits"]
     assert pixels(outputs(case))[WEEKDARK] == pixels(expected)[WEEKDARK]
     assert correct(*case.folders, **case.options, clean=True).darks == 0
+
+
+def test_darks_of_other_numbers_are_made_anew(finished: Case, case: Case) -> None:
+    """Oracle: PCTEREV says which revision of gpucti's numbers a corrected dark has."""
+    for name, cards in zip(DARKS, ({"PCTEREV": 0}, {"CTE_VER": "3.1"}), strict=True):
+        edit(Path(shutil.copy(finished.darks / f"{name}_cte.fits", case.darks)), **cards)
+    assert [(dark.reuse, dark.why) for dark in plan(*case.folders, **case.options).darks] == [
+        (False, "made by another version of gpucti")
+    ] * 2
+
+
+def test_raw_file_that_changes_under_a_run(case: Case) -> None:
+    """Oracle: its products would carry the recipe of the file that was planned with; none is left."""
+    it = plan(*case.folders, **case.options)
+    edit(case.science / "ogv101010_raw.fits", TARGNAME="ANOTHER")
+    with pytest.raises(InputError, match="ogv101010_raw.fits: changed while the run was going on; run again"):
+        run(it)
+    assert not list(case.science.glob("*_cte.fits"))
 
 
 # ---- files of others -------------------------------------------------------------------------------------

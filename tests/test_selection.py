@@ -12,6 +12,7 @@ from header_files import header, header_file
 
 from gpucti.compat import custom_superdark_info, viable_ccd_file
 from gpucti.errors import InputError, MissingFileError
+from gpucti.scan import last_pctetab
 from gpucti.selection import LENIENT, find_science, refusal
 
 REFUSED = {
@@ -114,6 +115,7 @@ def test_photometry_without_its_table(tmp_path: Path, card: dict[str, Any]) -> N
     header_file(tmp_path / "ob4_raw.fits", PHOTCORR="PERFORM", IMPHTTAB="oref$x_imp.fits")
     with pytest.raises(InputError, match="IMPHTTAB is not set in ob1_raw.fits, ob2_raw.fits;"):
         find_science(tmp_path)
+    assert len(find_science(tmp_path, crds_update=True)) == 4  # CRDS is asked before it counts, as in stis_cti
 
 
 def test_products_of_the_same_name(tmp_path: Path) -> None:
@@ -175,3 +177,12 @@ def test_custom_superdark_info_names_real_keywords(tmp_path: Path) -> None:
     exec(line.replace("science/oabc12010_raw.fits", str(path)), {"fits": fits})
     assert fits.getval(path, "DARKFILE") == "mydarks$my_weekdark_drk.fits"
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_last_pctetab_of_a_folder(tmp_path: Path) -> None:
+    """Oracle: the last by name, as in stis_cti; a file that a stopped run left half-written is none."""
+    assert last_pctetab(tmp_path) is None
+    assert last_pctetab(tmp_path / "gone") is None
+    for name in ("a_pcte.fits", "b_pcte.fits.gz", "c_pcte.fits.bak", ".d_pcte.fits.0123abcd-7-89abcdef.tmp"):
+        (tmp_path / name).touch()
+    assert last_pctetab(tmp_path) == tmp_path / "b_pcte.fits.gz"

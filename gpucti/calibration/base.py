@@ -1,4 +1,4 @@
-"""What a calibration engine is: from a raw exposure to a bias-subtracted one, and from a CTI-corrected one to products."""
+"""What an engine is: from a raw exposure to a bias-subtracted one, and from a CTI-corrected one to products."""
 
 from __future__ import annotations
 
