@@ -184,7 +184,7 @@ def x1d(
     options = _options(numbers, steps, bksmode)
     jobs = _plan(files, outdir, options, overwrite=overwrite)
     references = References(run_environment(None if oref is None else _folder(oref), Path()))
-    backend = get_backend(device) if device is None or isinstance(device, (str, int)) else device
+    backend = get_backend(device)
     made = [(job, _extract(job.path, options, references, backend)) for job in jobs]
     for job, spectra in made:
         job.output.parent.mkdir(parents=True, exist_ok=True)

@@ -271,7 +271,7 @@ class _Planner:
         saved = self.folders.ref / SAVED_NAME
         if self.options.anneals is not None:
             periods = read_anneals(self.options.anneals)
-            if saved.is_file() and not self.options.anneals.samefile(saved) and read_anneals(saved) != periods:
+            if saved.is_file() and not self.options.anneals.samefile(saved) and _differs(saved, periods):
                 self.notes.append(
                     f"{saved} is another list than {self.options.anneals}, and stays; runs without --anneals take it"
                 )
@@ -366,3 +366,11 @@ def _needed(
     waited = {task.superdark for task in science if not task.reuse} | (set(superdarks) if all_weeks else set())
     waited |= {task.basedark for task in superdarks if task in waited and not task.reuse}
     return tuple(task for task in superdarks if task.reuse or task in waited)
+
+
+def _differs(saved: Path, periods: tuple[AnnealPeriod, ...]) -> bool:
+    """Tell whether a saved list, which may be damaged, holds anything else than these periods."""
+    try:
+        return read_anneals(saved) != periods
+    except InputError:
+        return True

@@ -202,12 +202,20 @@ def _table(period: AnnealPeriod, wanted: list[Dark], on_disk: dict[str, Path], s
 def _total(wanted: list[Dark], on_disk: dict[str, Path], periods: int) -> str:
     missing = [dark for dark in wanted if dark.exposure not in on_disk and dark.flt]
     without = sum(not dark.flt and dark.exposure not in on_disk for dark in wanted)
-    total, rest = (sum(dark.size or 0 for dark in darks) for darks in (wanted, missing))
+    total, rest = (_size(darks) for darks in (wanted, missing))
     return (
-        f"{len(wanted)} darks of {periods} anneal period{'s' if periods != 1 else ''}, {_megabytes(total)}; "
-        f"{len(wanted) - len(missing) - without} on disk, {len(missing)} to fetch ({_megabytes(rest)})"
+        f"{len(wanted)} darks of {periods} anneal period{'s' if periods != 1 else ''}, {total}; "
+        f"{len(wanted) - len(missing) - without} on disk, {len(missing)} to fetch ({rest})"
         + (f", {without} without FLT in the archive" if without else "")
     )
+
+
+def _size(darks: list[Dark]) -> str:
+    """Return how large the files are together, as far as the archive said."""
+    known = [dark.size for dark in darks if dark.size is not None]
+    if darks and not known:
+        return "size unknown"
+    return _megabytes(sum(known)) if len(known) == len(darks) else f"at least {_megabytes(sum(known))}"
 
 
 def _megabytes(size: int) -> str:

@@ -32,7 +32,7 @@ from gpucti.demo.measure import (
 from gpucti.demo.picture import draw
 from gpucti.errors import OutputExistsError
 from gpucti.exposure import Exposure
-from gpucti.lock import folder_lock
+from gpucti.lock import LOCK_NAME, folder_lock
 from gpucti.pipeline import Report, correct
 from gpucti.synthetic import Observation, Visit, simulate_visit
 from gpucti.watch import Event, Progress
@@ -207,7 +207,7 @@ def _refuse(folder: Path, *, overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise OutputExistsError(f"{folder}: is a file; expected a folder, or a name that is free")
-    if not any(folder.iterdir()):
+    if all(entry.name == LOCK_NAME for entry in folder.iterdir()):  # one that was stopped at once leaves its lock
         return
     readme = folder / README
     known = readme.is_file() and readme.read_bytes().startswith(_TITLE.encode())
