@@ -82,7 +82,12 @@ def fails(case: Case, capsys: pytest.CaptureFixture[str], *words: str) -> None:
 def killed_after(case: Case, line: str, wait: float = 0.0, with_signal: int = signal.SIGTERM) -> tuple[int, str]:
     """Start a run, end it when a line of its progress appears; return its exit code and what it said."""
     with subprocess.Popen(
-        command(*case.arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()
+        command(*case.arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which background jobs are started without
     ) as process:
         assert process.stdout is not None
         said = ""

@@ -25,9 +25,10 @@ from gpucti.pipeline import correct
 
 ROOT = "ogv102010"
 RAW, WAVECAL = f"{ROOT}_raw.fits", f"{ROOT}_wav.fits"
-ALL = ["cte", "flc", "x1c", "x2c"]
 #: Counts of a frame without light.
 BIAS, NOISE = 1504.0, 5.6
+#: What raw files store as signed numbers for a count of zero.
+ZERO = -32768
 
 
 @pytest.fixture
@@ -62,22 +63,16 @@ def run(case: Case, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int
 
 
 def no_light(pixels: Any) -> Any:
-    """Return a raw frame of noise alone; of this noise a shift comes out, -25 pixels."""
+    """Return a raw frame of noise alone; of this noise come shifts of 20 pixels and more."""
     noise = np.random.default_rng(1).normal(BIAS, NOISE, pixels.shape)
-    return noise.round().astype(pixels.dtype)
+    return (noise.round() + ZERO).astype(pixels.dtype)
 
 
 def flag_everything(case: Case) -> None:
-    """Let the bad-pixel table flag the whole detector."""
-    path = case.oref / "sim_bpx.fits"
-    with fits.open(path, memmap=False) as hdus:
-        table = fits.BinTableHDU(fits.FITS_rec.from_columns(hdus[1].columns, nrows=1024), hdus[1].header)
-        columns = {"OPT_ELEM": "ANY", "PIX1": np.arange(1, 1025), "PIX2": 1, "LENGTH": 1024, "AXIS": 2, "VALUE": 4}
-        for name, value in columns.items():
-            table.data[name] = value
-        primary = hdus[0].copy()
-    path.unlink()
-    fits.HDUList([primary, table]).writeto(path)
+    """Flag every pixel of the raw spectrum as bad."""
+    with fits.open(case.science / RAW) as hdus:
+        shape = hdus["SCI", 1].shape
+    edit(case.science / RAW, 3, pixels=lambda _: np.full(shape, 4, dtype=np.int16))
 
 
 def off_the_chip(case: Case) -> None:
@@ -100,7 +95,7 @@ PARTS: dict[str, tuple[Callable[[Case], object], list[str], list[str]]] = {
         ],
     ),
     "a wavecal without light": (
-        lambda case: edit(case.science / WAVECAL, 1, pixels=lambda pixels: np.zeros_like(pixels)),
+        lambda case: edit(case.science / WAVECAL, 1, pixels=lambda pixels: np.full_like(pixels, ZERO)),
         ["cte", "flc"],
         [
             f"WAVECORR is PERFORM, but nothing can be seen in the wavecal {WAVECAL}",
@@ -108,19 +103,10 @@ PARTS: dict[str, tuple[Callable[[Case], object], list[str], list[str]]] = {
             "No x1c (extracted spectrum): nothing can be seen",
         ],
     ),
-    "a wavecal of noise": (
-        lambda case: edit(case.science / WAVECAL, 1, pixels=no_light),
-        ALL,
-        [f"SHIFTA2 is not found in the wavecal {WAVECAL} (the trailer says why): 0 is taken, as in CalSTIS"],
-    ),
     "all pixels flagged": (
         flag_everything,
         ["cte", "flc", "x2c"],
-        [
-            "SHIFTA1 is not found",
-            "SHIFTA2 is not found",
-            "No x1c (extracted spectrum): No spectrum from image set 1: no pixel without flags lies on the image",
-        ],
+        ["No x1c (extracted spectrum): No spectrum from image set 1: no pixel without flags lies on the image"],
     ),
     "no trace": (
         lambda case: edit(case.science / RAW, 1, pixels=no_light),
@@ -159,7 +145,6 @@ def test_all_is_flagged_in_what_is_made(undone: Case) -> None:
     assert "lies beside the detector" in (undone.science / f"{ROOT}_trc.txt").read_text()
 
 
-@pytest.mark.xfail(reason="the command ends with 0, and with -v 0 it says nothing")
 def test_quiet_is_not_silent(undone: Case, capsys: pytest.CaptureFixture[str]) -> None:
     """Oracle: never exit code 0 with a product silently absent, however quiet the run is to be."""
     edit(undone.science / WAVECAL, TEXPTIME=0.0)
@@ -167,7 +152,6 @@ def test_quiet_is_not_silent(undone: Case, capsys: pytest.CaptureFixture[str]) -
     assert code != 0 or "No x1c" in out + err
 
 
-@pytest.mark.xfail(reason="the shift that the noise gives is taken without a word, as in CalSTIS")
 def test_a_shift_out_of_noise_is_said(undone: Case) -> None:
     """Oracle: a lamp that was not lit says nothing of the wavelengths, whatever correlates best with its noise."""
     edit(undone.science / WAVECAL, 1, pixels=no_light)

@@ -118,7 +118,8 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Case]]:
 @pytest.fixture(params=range(len(STARS)), ids=[what.title for what in STARS])
 def star(request: pytest.FixtureRequest, cases: list[Case]) -> Case:
     """Return one star."""
-    return cases[request.param]
+    case: Case = cases[request.param]
+    return case
 
 
 # ---- noise of the truth ----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +65,7 @@ def test_shifts(name: str, tmp_path: Path) -> None:
     """Oracle: CalSTIS 3.5.0's cs4, recorded: every digit that it stores; an undefined shift comes with a reason."""
     path, trailer = CASES[name].build(tmp_path), Trailer()
     assert input_digest(path) == RECORDED[name]["input"], "not the file that CalSTIS was given"
-    found = search(path, trailer)
+    found = search(path, trailer)[:2]
     assert [stored_double(shift) for shift in found] == RECORDED[name]["shifts"]
     for shift, direction in zip(found, ("along", "across"), strict=True):
         assert (f"shift {direction} the dispersion not found: " in trailer.text) == (shift == UNDEFINED)
@@ -431,5 +432,10 @@ def test_engine_without_lines(golden_visit: Path, tmp_path: Path) -> None:
     header = Exposure.read(made.products["flt"]).imsets[0].headers[0]
     missing = [name for name in ("SHIFTA1", "SHIFTA2") if header[name] == 0.0]
     assert missing
-    assert [sentence.split(" in ")[0] for sentence in made.omitted] == [f"{name} is not found" for name in missing]
+    said = [f"{name} is not found" for name in missing]
+    if "SHIFTA1" not in missing:  # the best fit to the noise
+        said.append(
+            "SHIFTA1 may be wrong, and with it the wavelengths: the wavecal osy103010_wav.fits hardly shows the lines"
+        )
+    assert [re.split(" in | of its", sentence)[0] for sentence in made.omitted] == said
     assert made.trailer.count("the dispersion not found: ") == len(missing)

@@ -212,10 +212,11 @@ def _total(wanted: list[Dark], on_disk: dict[str, Path], periods: int) -> str:
 
 def _size(darks: list[Dark]) -> str:
     """Return how large the files are together, as far as the archive said."""
-    known = [dark.size for dark in darks if dark.size is not None]
-    if darks and not known:
+    sizes = [dark.size for dark in darks if dark.flt]
+    known = [size for size in sizes if size is not None]
+    if sizes and not known:
         return "size unknown"
-    return _megabytes(sum(known)) if len(known) == len(darks) else f"at least {_megabytes(sum(known))}"
+    return _megabytes(sum(known)) if len(known) == len(sizes) else f"at least {_megabytes(sum(known))}"
 
 
 def _megabytes(size: int) -> str:

@@ -117,6 +117,9 @@ def correct_command(
             say(f"note: {note}")
     if verbose > QUIET and not bare:
         click.echo(report.summary())
+    else:  # not so quiet that a product could be missed
+        for sentence in report.omitted:
+            tell(f"not made: {sentence}")
     _write_json(report.data(), json_file)
     return None
 

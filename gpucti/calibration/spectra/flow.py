@@ -13,7 +13,7 @@ from gpucti.calibration.spectra.extract import extract
 from gpucti.calibration.spectra.rectify import rectify
 from gpucti.calibration.spectra.table_output import ExtractedSpectra
 from gpucti.calibration.spectra.tables import DummyReferenceError
-from gpucti.calibration.spectra.wavecal import find_wavecal_shifts, write_shifts
+from gpucti.calibration.spectra.wavecal import LIKELY, find_wavecal_shifts, write_shifts
 from gpucti.calibration.switches import Work, switch
 from gpucti.exposure import Exposure
 
@@ -85,6 +85,11 @@ def make_spectra(
         for name in shifts.missing:
             made.omitted[name] = (
                 f"{name} is not found in the wavecal {shifts.name} (the trailer says why): 0 is taken, as in CalSTIS"
+            )
+        if shifts.likeness < LIKELY:
+            made.omitted["lines"] = (
+                f"SHIFTA1 may be wrong, and with it the wavelengths: the wavecal {shifts.name} hardly shows the "
+                f"lines of its lamp (correlation {shifts.likeness:.2f}); the best fit is taken, as in CalSTIS"
             )
         for kind, image in images.items():
             made.images[kind] = write_shifts(image, shifts, trailer)

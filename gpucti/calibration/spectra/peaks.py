@@ -82,6 +82,20 @@ def correlation_peak(profile: Profile, template: Vector, search: int) -> float:
     return parabola(fit, peak) + peak - search // 2
 
 
+def likeness(profile: Profile, template: Vector, shift: float) -> float:
+    """Return how well a profile follows its template at a shift: Pearson's coefficient over the good pixels, 0 to 1.
+
+    Not CalSTIS's, which takes the best fit whatever it is like.
+    """
+    step = nearest(shift)
+    places = np.flatnonzero(profile.good)
+    places = places[(places - step >= 0) & (places - step < len(template))]
+    seen, expected = profile.values[places], template[places - step]
+    if len(places) < MIN_RANGE or np.ptp(seen) == 0 or np.ptp(expected) == 0:
+        return 0.0
+    return max(float(np.corrcoef(seen, expected)[0, 1]), 0.0)
+
+
 def first_maximum(values: Vector) -> int:
     """Return where the largest value is, the first of several; 0 if some are no numbers."""
     return 0 if np.isnan(values).any() else int(np.argmax(values))

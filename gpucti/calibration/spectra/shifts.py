@@ -25,6 +25,7 @@ from gpucti.calibration.spectra.peaks import (
     Profile,
     Vector,
     correlation_peak,
+    likeness,
     median,
     nearest,
     ordered_sum,
@@ -51,10 +52,14 @@ MEDIUM, LONG = 5.0, 7.0
 
 
 class Shifts(NamedTuple):
-    """Shifts along and across the dispersion, unbinned pixels; `UNDEFINED` where none was found."""
+    """Shifts along and across the dispersion, unbinned pixels; `UNDEFINED` where none was found.
+
+    `likeness` tells how well the lamp's lines are seen, 0 (not at all) to 1.
+    """
 
     dispersion: float
     spatial: float
+    likeness: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -136,11 +141,12 @@ def find_shifts(
     if flags & COSMIC_RAY:
         dq = flag_cosmic_rays(imset.sci, dq, flags, parameters)
     image = _Image(imset.sci, (dq & np.int16(flags)) == 0, place, parameters, unflagged=flags == 0)
-    found = []
+    found, alike = [], 1.0
     for axis, direction in enumerate(("along the dispersion", "across the dispersion")):
         try:
             if axis == 0:
-                shift = _along_dispersion(image, aperture, lamp, e_rows) * place.scale[0]
+                shift, alike = _along_dispersion(image, aperture, lamp, e_rows)
+                shift *= place.scale[0]
             else:
                 shift = _across_dispersion(image, aperture, trailer) * place.scale[1]
         except NoShiftError as error:
@@ -149,7 +155,7 @@ def find_shifts(
         else:
             trailer.say(f"WAVECORR: shift {direction} {shift:.3f} pixels")
             found.append(shift)
-    return Shifts(*found)
+    return Shifts(found[0], found[1], alike)
 
 
 class _Image(NamedTuple):
@@ -189,8 +195,8 @@ class _Image(NamedTuple):
         return self.profile(np.where(values < level, 0.0, values - level), good)
 
 
-def _along_dispersion(image: _Image, aperture: Aperture, lamp: Lamp, e_rows: bool) -> float:
-    """Return the shift of the lamp's lines, pixels (``WaveShift``)."""
+def _along_dispersion(image: _Image, aperture: Aperture, lamp: Lamp, e_rows: bool) -> tuple[float, float]:
+    """Return the shift of the lamp's lines, pixels (``WaveShift``), and how well they are seen there."""
     parameters, place = image.parameters, image.place
     columns, rows = image.section(parameters.wl_trim1, 0), image.section(parameters.wl_trim2, 1)
     if e_rows:
@@ -206,7 +212,8 @@ def _along_dispersion(image: _Image, aperture: Aperture, lamp: Lamp, e_rows: boo
         raise NoShiftError("the wavecal shows no light where the lines are looked for")
     if not template.any():
         raise NoShiftError("the LAMPTAB has no light in the range of wavelengths of the wavecal")
-    return correlation_peak(spectrum, template, parameters.wl_range)
+    shift = correlation_peak(spectrum, template, parameters.wl_range)
+    return shift, likeness(spectrum, template, shift)
 
 
 def running_mean(values: Vector, width: float) -> Vector:

@@ -28,6 +28,8 @@ from gpucti.fitstables import ascii_text
 UNREASONABLE, MUCH_TOO_BIG = 1000.0, 2048.0
 #: Endings of PROPAPER that put the target near the readout.
 E_APERTURES = ("E1", "E2")
+#: Likeness below which a shift may come out of the noise: simulated lamps have 0.8 and more, noise alone 0.1 at most.
+LIKELY = 0.3
 SHIFTS = ("SHIFTA1", "SHIFTA2")
 
 
@@ -63,6 +65,11 @@ class WavecalShifts:
     def missing(self) -> tuple[str, ...]:
         """Return the keywords of shifts that no image set has."""
         return tuple(name for axis, name in enumerate(SHIFTS) if self._axis(axis, 0.0) is None)
+
+    @property
+    def likeness(self) -> float:
+        """Return how well the lamp's lines are seen, 0 to 1, in the image set where they are seen worst."""
+        return min((shift.likeness for shift in self.shifts if abs(shift.dispersion) < UNREASONABLE), default=1.0)
 
     def _axis(self, axis: int, time: float) -> float | None:
         pairs = zip(self.times, self.shifts, strict=True)
@@ -185,7 +192,7 @@ def find_wavecal_shifts(
             shifts.append(Shifts(UNDEFINED, UNDEFINED))
             continue
         found = find_shifts(imset, aperture, lamp, parameters, e_rows=e_rows, trailer=trailer, where=place)
-        shifts.append(Shifts(*map(stored_double, found)))
+        shifts.append(Shifts(stored_double(found.dispersion), stored_double(found.spatial), found.likeness))
     if not times_increase:
         trailer.say("WAVECORR: the times of the wavecal's image sets do not increase: the nearest one is taken")
     return WavecalShifts(
