@@ -19,7 +19,7 @@ from gpucti.errors import EngineError, InputError
 from gpucti.exposure import Exposure
 from gpucti.jobs import IO_THREADS
 from gpucti.provenance import RECIPE
-from gpucti.tasks import CORRECTED, PARTIAL, PRODUCTS, SUFFIXES, TRAILERS, Plan, ScienceTask
+from gpucti.tasks import CORRECTED, OMITTED, PARTIAL, PRODUCTS, SUFFIXES, TRAILERS, Plan, ScienceTask
 from gpucti.treatment import Treated, alike, correct_exposures, require_finite
 from gpucti.watch import Watch
 
@@ -133,6 +133,7 @@ def _calibrate(task: ScienceTask, bias_trailer: str, treated: Treated, engine: E
             path.replace(products[-1])
     exposure.primary[PRODUCTS] = (" ".join(SUFFIXES[kind] for kind in made.products), "products made of this exposure")
     exposure.primary[PARTIAL] = (bool(task.shortcomings), "the header asks for more than the engine does")
+    exposure.primary[OMITTED] = (len(made.omitted), "things not made or doubtful, see the trailer")
     kept = exposure.write(task.product(CORRECTED), overwrite=True)
     return ScienceDone(
         (kept, *products), tuple(f"{task.root}: {sentence}" for sentence in made.omitted), treated.repairs

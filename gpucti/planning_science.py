@@ -17,7 +17,7 @@ from gpucti.provenance import RECIPE, Provenance, recipe
 from gpucti.references import resolve_reference
 from gpucti.scan import read_primary
 from gpucti.selection import root_of
-from gpucti.tasks import CORRECTED, PARTIAL, PRODUCTS, SUFFIXES, Folders, ScienceTask, SuperdarkTask
+from gpucti.tasks import CORRECTED, OMITTED, PARTIAL, PRODUCTS, SUFFIXES, TRAILERS, Folders, ScienceTask, SuperdarkTask
 
 #: What earlier runs, ours or stis_cti's, may have left beside a raw file.
 OLD_SUFFIXES = (*(f"{CORRECTED}_{kind}" for kind in SUFFIXES), *SUFFIXES.values(), CORRECTED, "blt")
@@ -127,7 +127,8 @@ def _judge(folder: Path, root: str, digest: str, *, falls_short: bool) -> tuple[
         return False, "products are incomplete"
     if header.get(PARTIAL, False) and not falls_short:
         return False, "more products can be made now"
-    return True, "made from the same files, table and options"
+    left = f"; not all that its header asks for, see {root}_{TRAILERS[1]}" if header.get(OMITTED) else ""
+    return True, f"made from the same files, table and options{left}"
 
 
 def _recipe_of(path: Path) -> str:

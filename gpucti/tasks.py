@@ -28,8 +28,9 @@ SUFFIXES: Mapping[str, str] = {"flt": "flc", "crj": "crc", "sx2": "s2c", "x2d": 
 CORRECTED = "cte"
 #: Trailers: of the bias subtraction, and of the calibration.
 TRAILERS = ("trb.txt", "trc.txt")
-#: In a kept science exposure: what was made of it, and whether less than its header asks for.
-PRODUCTS, PARTIAL = "PCTEPROD", "PCTEPART"
+#: In a kept science exposure: what was made of it, whether its header asks for more than the engine can do, and how
+#: many sentences the trailer has on what was not made.
+PRODUCTS, PARTIAL, OMITTED = "PCTEPROD", "PCTEPART", "PCTEOMIT"
 
 
 class Folders(NamedTuple):

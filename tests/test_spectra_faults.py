@@ -22,6 +22,7 @@ from visits import Case, Contents, edit, finished_copy, leftovers, one_error, ou
 
 from gpucti import cli
 from gpucti.pipeline import correct
+from gpucti.planning import plan
 
 ROOT = "ogv102010"
 RAW, WAVECAL = f"{ROOT}_raw.fits", f"{ROOT}_wav.fits"
@@ -134,6 +135,11 @@ def test_what_is_not_made_is_said(undone: Case, capsys: pytest.CaptureFixture[st
     for sentence in sentences:
         assert f"not made: {ROOT}: {sentence}" in " ".join(out.split())
         assert sentence in log.read_text() and sentence in trailer
+    if what == "no trace":  # a second run has nothing to do, and does not call it complete
+        it = plan(*undone.folders, **undone.options)
+        assert [(task.reuse, f"see {ROOT}_trc.txt" in task.why) for task in it.science if task.root == ROOT] == [
+            (True, True)
+        ]
 
 
 def test_all_is_flagged_in_what_is_made(undone: Case) -> None:
