@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 
+from gpucti.anneals import AnnealPeriod
 from gpucti.dates import MJD_EPOCH
 
 #: Programmes of a cycle: dark monitor parts 1 and 2, anneals. The first two cycles are in the packaged list.
@@ -158,6 +160,23 @@ class _Quiet(ThreadingHTTPServer):
 
     def handle_error(self, *args: Any) -> None:
         """Say nothing of clients that went away."""
+
+
+def archive_of(period: AnnealPeriod, folder: Path) -> Archive:
+    """Return an archive that has the darks of a period, as they lie in a folder, and anneals at its limits."""
+    archive = Archive(
+        titles={77001: "STIS CCD Hot Pixel Annealing", period.darks[0].proposid: "CCD Dark Monitor Part 1"}
+    )
+    end = period.end or period.start + timedelta(days=28)
+    for number, when in enumerate((period.start - timedelta(days=28), period.start, end)):
+        archive.add(when, 1100.0, 77001)
+        archive.add(when + timedelta(hours=number + 1), 60.0, period.darks[0].proposid)
+    for dark in period.darks:
+        path = folder / f"{dark.exposure.lower()}_flt.fits"
+        file = path.read_bytes() if path.exists() else b""
+        archive.add(dark.start, dark.exptime, dark.proposid, file=file, flt=dark.flt).name = dark.exposure
+    archive.darks.sort(key=lambda dark: dark.start)
+    return archive
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from archive_server import Archive, Server, loopback_only, serve, status
+from archive_server import Server, archive_of, loopback_only, serve, status
 from astropy.io import fits
 from visits import Case, outputs, truncated
 
@@ -32,19 +32,7 @@ def truth_of(case: Case) -> AnnealPeriod:
 @pytest.fixture
 def server(case: Case) -> Iterator[Server]:
     """Serve the darks of a visit, and take its folder of darks and its list away."""
-    period = truth_of(case)
-    archive = Archive(
-        titles={77001: "STIS CCD Hot Pixel Annealing", period.darks[0].proposid: "CCD Dark Monitor Part 1"}
-    )
-    end = period.end or period.start + timedelta(days=28)
-    for number, when in enumerate((period.start - timedelta(days=28), period.start, end)):
-        archive.add(when, 1100.0, 77001)
-        archive.add(when + timedelta(hours=number + 1), 60.0, period.darks[0].proposid)
-    for dark in period.darks:
-        path = case.darks / f"{dark.exposure.lower()}_flt.fits"
-        file = path.read_bytes() if path.exists() else b""
-        archive.add(dark.start, dark.exptime, dark.proposid, file=file, flt=dark.flt).name = dark.exposure
-    archive.darks.sort(key=lambda dark: dark.start)
+    archive = archive_of(truth_of(case), case.darks)
     shutil.rmtree(case.darks)
     with serve(archive) as running:
         yield running

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from archive_server import archive_of, loopback_only, serve
 from astropy.io import fits
 from crds_server import CONTEXT, SINCE, CrdsServer
 from visits import Case, edit, outputs, put, seen
 
 from gpucti import cli as command
+from gpucti.anneals import read_anneals
 from gpucti.calibration.hstcal import _Workplace
 from gpucti.calibration.switches import required_references, wavecal_references
 from gpucti.compat import stis_cti
@@ -122,6 +124,23 @@ def test_whole_flow(
     assert (again.products, again.superdarks, again.darks) == ((), (), 0)
     assert len(archive.server.files) == asked
     assert any("does not answer: rules and files are those of" in note for note in again.notes)
+
+
+def test_darks_and_references_from_their_servers(
+    stale: Case, finished: Case, archive: Archive, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Raw files alone, with headers that name files which are nowhere: darks from MAST, references from CRDS."""
+    use(archive, monkeypatch)
+    loopback_only(monkeypatch)
+    truth = next(period for period in read_anneals(stale.anneals) if period.darks)
+    left_out = ("--oref", str(stale.oref), "--anneals", str(stale.anneals))
+    arguments = [word for word in stale.arguments if word not in left_out]
+    with serve(archive_of(truth, stale.darks)) as mast:
+        shutil.rmtree(stale.darks)
+        code = command.main([*arguments, "--crds_update", "--download", "--mast-server", mast.url])
+    assert code == 0, capsys.readouterr().err
+    assert sorted(mast.files) == sorted(dark.exposure for dark in truth.darks if dark.flt and not dark.too_short)
+    assert pixels(stale) == pixels(finished)
 
 
 def test_reuse_is_judged_by_content(
