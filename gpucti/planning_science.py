@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from gpucti.calibration.base import Engine
 from gpucti.calibration.reffiles import References, reference_name
+from gpucti.calibration.switches import required_references
 from gpucti.errors import InputError, MissingFileError
 from gpucti.exposure import ExposureHeaders
 from gpucti.fitsfile import find_file, keyword, read_hdus
@@ -96,7 +97,7 @@ def plan_science(
         kind="science",
         raw=references.digest(headers.path),
         superdark=None if superdark is None else superdark.recipe,
-        references=_digests(headers, references, engine, superdark is not None),
+        references=_digests(headers, references, superdark is not None),
         **provenance.ingredients,
     )
     shortcomings = tuple(engine.supports(headers))
@@ -144,11 +145,11 @@ def _old_outputs(folder: Path, root: str) -> list[Path]:
     return [path for path in (folder / name for name in names) if path.exists()]
 
 
-def _digests(headers: ExposureHeaders, references: References, engine: Engine, dark_is_made: bool) -> dict[str, str]:
-    """Return the digests of all files besides the raw one that the products depend on."""
+def _digests(headers: ExposureHeaders, references: References, dark_is_made: bool) -> dict[str, str]:
+    """Return the digests of all files besides the raw one that the products depend on, whichever engine makes them."""
     digests = {
         required.keyword: references.digest(required.path)
-        for required in engine.references(headers)
+        for required in required_references(headers, references.environment, calstis=True)
         if required.path is not None and not (required.keyword == "DARKFILE" and dark_is_made)
     }
     for path in _beside(headers):

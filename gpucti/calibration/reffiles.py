@@ -195,12 +195,14 @@ class References:
 
     Attributes
     ----------
+    environment : mapping or None
+        As given.
     kept : dict
         What steps computed of reference files alone, and will need for the next exposure.
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        self._environment = environment
+        self.environment = environment
         self._images: dict[Path, ReferenceImage] = {}
         self._hdus: dict[Path, fits.HDUList] = {}
         self._tables: dict[tuple[Path, int | str], ReferenceTable] = {}
@@ -220,7 +222,7 @@ class References:
         name = reference_name(header, keyword)
         if not name:
             return None
-        path = resolve_reference(name, folder, self._environment)
+        path = resolve_reference(name, folder, self.environment)
         if path is None:
             variable = f"; is the environment variable {_variable(name)!r} set?" if "$" in name else ""
             raise ReferenceFileError(f"{keyword} names {name!r}, which is not found{variable or f' (from {folder})'}")
