@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpucti.cli.common import EXIT_FAILED, messages, tell, with_options
+from gpucti.cli.common import EXIT_FAILED, messages, tell, with_options, write_json
 
 if TYPE_CHECKING:
     from gpucti.anneals import AnnealPeriod, Dark
@@ -166,14 +165,10 @@ def _show(
     """Print the table, the names alone, or JSON."""
     if json_file is not None:
         from gpucti.archive import answer_data
-        from gpucti.atomic import atomic_output
 
-        text = json.dumps(answer_data(answer, wanted, on_disk), indent=1)
+        write_json(answer_data(answer, wanted, on_disk), json_file)
         if json_file == "-":
-            click.echo(text)
             return
-        with atomic_output(Path(json_file), overwrite=True) as stream:
-            stream.write(text.encode() + b"\n")
     if plain:
         click.echo("\n".join(dark.exposure for dark in wanted))
         return

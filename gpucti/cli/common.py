@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -57,6 +59,18 @@ def with_options(options: list[Callable[[Command], Command]]) -> Callable[[Comma
         return command
 
     return add
+
+
+def write_json(data: dict[str, Any], file: str | None) -> None:
+    """Write data as JSON into a file, print it for ``-``, do nothing without a name."""
+    from gpucti.atomic import atomic_output
+
+    text = json.dumps(data, indent=1)
+    if file == "-":
+        click.echo(text)
+    elif file is not None:
+        with atomic_output(Path(file), overwrite=True) as stream:
+            stream.write(text.encode() + b"\n")
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from gpucti.cli.common import (
     progress_bars,
     tell,
     with_options,
+    write_json,
 )
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def correct_command(
             it = plan(*folders, **options)
         if not bare:
             click.echo(plan_text(it))
-        _write_json(plan_data(it), json_file)
+        write_json(plan_data(it), json_file)
         return EXIT_FAILED if it.problems else None
     with stages(QUIET if bare else verbose) as (say, watch), messages(say, verbose=verbose == LOUD):
         report = correct(*folders, progress=watch, **options)
@@ -120,20 +120,8 @@ def correct_command(
     else:  # not so quiet that a product could be missed
         for sentence in report.omitted:
             tell(f"not made: {sentence}")
-    _write_json(report.data(), json_file)
+    write_json(report.data(), json_file)
     return None
-
-
-def _write_json(data: dict[str, Any], file: str | None) -> None:
-    """Write into a file, print for ``-``, do nothing without a name."""
-    from gpucti.atomic import atomic_output
-
-    text = json.dumps(data, indent=1)
-    if file == "-":
-        click.echo(text)
-    elif file is not None:
-        with atomic_output(Path(file), overwrite=True) as stream:
-            stream.write(text.encode() + b"\n")
 
 
 @contextmanager
