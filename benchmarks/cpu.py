@@ -31,10 +31,10 @@ import peer_oracle as upstream
 from scenes import bright_repaired
 
 import gpucti
-from gpucti import simulate
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend, trap_scale
-from gpucti.pctetab import Pctetab
+from gpucti.model.pctetab import Pctetab
+from gpucti.synthetic import scenes as simulate
 
 MJD = 57000.0
 READ_NOISE = 5.6
@@ -133,7 +133,7 @@ def ratios(first: list[float], second: list[float]) -> list[float]:
 
 MEMORY = """
 import json, resource, time, numpy as np, gpucti
-from gpucti import simulate
+from gpucti.synthetic import scenes as simulate
 rng = np.random.default_rng(1)
 one = simulate.observe(simulate.dark((1024, 1024), rng), rng).astype(np.float32)
 sci = np.repeat(one[None], 54, axis=0)

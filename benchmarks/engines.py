@@ -30,7 +30,7 @@ from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.calibration.native import NativeEngine
 from gpucti.errors import GpuctiError
-from gpucti.exposure import Exposure
+from gpucti.io.exposure import Exposure
 from gpucti.synthetic import Observation, simulate_visit
 
 PROGRAM = "cs0.e"

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 import gpucti
-from gpucti import simulate
 from gpucti.backends import get_backend
 from gpucti.backends._cuda import CudaBackend
+from gpucti.synthetic import scenes as simulate
 
 MJD = 57000.0
 SHAPE = (1024, 1024)

@@ -22,9 +22,9 @@ from scenes import bright_repaired
 
 from gpucti.backends import get_backend
 from gpucti.backends.base import MAX_ROUNDS, REPAIR_TAPER, trap_scale
+from gpucti.model.pctetab import Pctetab
+from gpucti.model.traps import TAIL, TrapTable
 from gpucti.options import CorrectionOptions
-from gpucti.pctetab import Pctetab
-from gpucti.traps import TAIL, TrapTable
 
 MJD = 57000.0
 Extended = np.longdouble

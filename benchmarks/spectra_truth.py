@@ -21,13 +21,13 @@ import numpy.typing as npt
 from astropy.io import fits
 
 import gpucti
-from gpucti.atomic import atomic_output
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.calibration.native import NativeEngine
 from gpucti.demo.measure import LIGHT, Spectrum, measure_spectrum
 from gpucti.demo.picture import AFTER, BEFORE, NAMES, STYLE, TRUTH, stretch
-from gpucti.exposure import Exposure
+from gpucti.io.atomic import atomic_output
+from gpucti.io.exposure import Exposure
 from gpucti.synthetic import Observation, Visit, simulate_visit
 from gpucti.synthetic.instrument import GRATINGS
 

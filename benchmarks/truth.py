@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import gpucti
-from gpucti import simulate
+from gpucti.synthetic import scenes as simulate
 
 MJD = 57000.0
 READ_NOISE = 5.6

@@ -20,7 +20,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 import gpucti
-from gpucti.simulate import star_field
+from gpucti.synthetic.scenes import star_field
 
 MJD = 58300.0  # 2018-07-01
 SKY, READ_NOISE = 2.0, 5.6  # electrons

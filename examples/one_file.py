@@ -16,7 +16,7 @@ import numpy as np
 from astropy.io import fits
 
 import gpucti
-from gpucti.simulate import read_out, star_field
+from gpucti.synthetic.scenes import read_out, star_field
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import gpucti
-from gpucti.plan_table import plan_text
+from gpucti.pipeline.planning.text import plan_text
 from gpucti.synthetic import Observation
 
 

@@ -8,16 +8,16 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gpucti.anneals import MIN_DARK_SECONDS, AnnealPeriod
-from gpucti.dates import as_utc
+from gpucti.darks.anneals import MIN_DARK_SECONDS, AnnealPeriod
 from gpucti.errors import InputError
-from gpucti.fitsfile import text_keyword
-from gpucti.scan import read_primary
-from gpucti.selection import NORMAL, Limits, refusal
+from gpucti.io.dates import as_utc
+from gpucti.io.fitsfile import text_keyword
+from gpucti.io.headers import read_primary
+from gpucti.io.selection import NORMAL, Limits, refusal
 
 if TYPE_CHECKING:
-    from gpucti.jobs import Files
-    from gpucti.pipeline import Report
+    from gpucti.io.inputs import Files
+    from gpucti.pipeline.running.run import Report
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def stis_cti(
     `num_processes` is the number of threads on a CPU. Nothing is printed whatever `verbose` says: a log lies in
     `science_dir`, and the report is returned. What goes wrong is raised; nothing exits.
     """
-    from gpucti.pipeline import correct  # heavy, and only needed here
+    from gpucti.pipeline.running.run import correct  # heavy, and only needed here
 
     return correct(
         science_dir,
@@ -68,7 +68,7 @@ def archive_dark_query(
     """Return the anneal periods of some exposures, and the darks that their super-darks need, from the archive.
 
     Nothing is printed or saved; `verbose` and `print_results` are there for stis_cti's sake, and the names go to the
-    log. ``gpucti darks`` prints, saves and downloads, `gpucti.archive.anneal_periods` is the same for programs.
+    log. ``gpucti darks`` prints, saves and downloads, `gpucti.archive.query.anneal_periods` is the same for programs.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def archive_dark_query(
     ArchiveError
         The archive does not answer or does not decide.
     """
-    from gpucti.archive import anneal_periods, archive_settings, exposure_starts
+    from gpucti.archive.query import anneal_periods, archive_settings, exposure_starts
 
     starts = exposure_starts(files).values()
     least = MIN_DARK_SECONDS if min_exptime is None else float(min_exptime)
@@ -133,7 +133,7 @@ def viable_ccd_file(
     gains_allowed: Collection[int] | None = None,
     offsts_allowed: Collection[int] | None = None,
 ) -> bool:
-    """Tell whether the pipeline would correct a file; `gpucti.selection.refusal` also says why not.
+    """Tell whether the pipeline would correct a file; `gpucti.io.selection.refusal` also says why not.
 
     Parameters
     ----------

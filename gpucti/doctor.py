@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 from gpucti._version import __version__
 from gpucti.backends import available
 from gpucti.calibration.hstcal import available as hstcal_available
-from gpucti.crds import SERVER as CRDS_SERVER
-from gpucti.crds import cache_folder, crds_setup
-from gpucti.dates import MJD_EPOCH, as_utc
 from gpucti.errors import GpuctiError
-from gpucti.pctetab import Pctetab
-from gpucti.scan import last_pctetab
+from gpucti.io.dates import MJD_EPOCH, as_utc
+from gpucti.io.headers import last_pctetab
+from gpucti.model.pctetab import Pctetab
+from gpucti.references.crds import SERVER as CRDS_SERVER
+from gpucti.references.crds import cache_folder, crds_setup
 
 #: What a finding may be: all is well; it works, but; something is not possible.
 OK, WARNING, LACKING = "ok", "warning", "lacking"

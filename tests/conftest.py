@@ -10,22 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from visits import Case, Contents, case_of, digests, outputs, quick_table
+from support.conditions import require
+from support.visits import Case, Contents, case_of, digests, outputs, quick_table
 
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.errors import BackendUnavailable
-from gpucti.pctetab import Pctetab
+from gpucti.model.pctetab import Pctetab
 
 #: A date inside the table's measured trap densities: a scale of 1.34.
 MJD = 57000.0
-
-
-def require(variable: str, reason: str) -> None:
-    """Skip with `reason`, or fail where the environment demands that the test runs."""
-    if os.environ.get(variable) == "1":
-        pytest.fail(f"{variable}=1, but {reason}")
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +88,7 @@ def case(small_visit: Any, quick_pctetab: Path, tmp_path: Path) -> Case:
 @pytest.fixture(scope="session")
 def finished(small_visit: Any, quick_pctetab: Path, tmp_path_factory: pytest.TempPathFactory) -> Case:
     """Return a copy of the small visit on which an undisturbed run was done; to be copied, not changed."""
-    from gpucti.pipeline import correct
+    from gpucti.pipeline.running.run import correct
 
     done = case_of(small_visit, tmp_path_factory.mktemp("finished") / "run", quick_pctetab)
     correct(*done.folders, **done.options)

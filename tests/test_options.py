@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gpucti.errors import InputError
+from gpucti.model.pctetab import Pctetab
 from gpucti.options import CorrectionOptions
-from gpucti.pctetab import Pctetab
 
 
 def test_none_keeps_the_tables_value(table: Pctetab) -> None:

@@ -28,8 +28,8 @@ from gpucti.backends.base import (
     check_traps,
 )
 from gpucti.errors import BackendUnavailable, InputError
+from gpucti.model.traps import AGES, REFERENCE_ROW, TAIL, TrapTable
 from gpucti.options import CorrectionOptions
-from gpucti.traps import AGES, REFERENCE_ROW, TAIL, TrapTable
 
 #: Sizes that the kernels are compiled for.
 SIZES = {

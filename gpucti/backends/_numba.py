@@ -21,8 +21,8 @@ from gpucti.backends.base import (
     check_traps,
 )
 from gpucti.errors import BackendUnavailable
+from gpucti.model.traps import TrapTable
 from gpucti.options import CorrectionOptions
-from gpucti.traps import TrapTable
 
 _NOISE_ROWS = 128
 

@@ -20,7 +20,7 @@ from gpucti.backends.base import (
     NOISE_STEP,
     REPAIR_TAPER,
 )
-from gpucti.traps import AGES, REFERENCE_ROW, TAIL
+from gpucti.model.traps import AGES, REFERENCE_ROW, TAIL
 
 # Unsigned, and never mixed with signed: Numba then leaves out the test for negative indices.
 ZERO, ONE = np.uintp(0), np.uintp(1)

@@ -24,8 +24,8 @@ from gpucti.backends.base import (
     check_traps,
     trap_scale,
 )
+from gpucti.model.traps import REFERENCE_ROW, TAIL, Floats, TrapTable
 from gpucti.options import CorrectionOptions
-from gpucti.traps import REFERENCE_ROW, TAIL, Floats, TrapTable
 
 #: Lanes worked on together: few enough that their segments stay in the second-level cache.
 _LANES = 4096

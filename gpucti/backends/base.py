@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gpucti.errors import InputError
+from gpucti.model.traps import REFERENCE_ROW, TrapTable
 from gpucti.options import CorrectionOptions
-from gpucti.traps import REFERENCE_ROW, TrapTable
 
 Array = Any  # numpy.ndarray or cupy.ndarray
 

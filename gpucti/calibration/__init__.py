@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from gpucti.backends.base import Backend
-from gpucti.calibration.base import BiasSubtracted, Calibrated, Engine, Required
+from gpucti.calibration.base import Engine
 from gpucti.errors import EngineError, InputError
-from gpucti.exposure import Exposure, StisKeywords
-
-if TYPE_CHECKING:
-    from gpucti.calibration.native import NativeEngine
-
-log = logging.getLogger(__name__)
 
 #: Names of engines.
 ENGINES = ("auto", "native", "hstcal")
@@ -45,7 +36,8 @@ def get_engine(name: str, backend: Backend, environment: Mapping[str, str] | Non
     wanted = name.strip().lower()
     if wanted not in ENGINES:
         raise InputError(f"unknown engine {name!r}; expected {', '.join(ENGINES)}")
-    from gpucti.calibration.native import NativeEngine  # here: steps are imported without the engines
+    from gpucti.calibration.auto import AutoEngine  # here: steps are imported without the engines
+    from gpucti.calibration.native import NativeEngine
 
     if wanted == "native":
         return NativeEngine(backend, environment)
@@ -68,58 +60,3 @@ def _hstcal(environment: Mapping[str, str] | None) -> Engine:
     if not runs:
         raise EngineError(f"engine 'hstcal' cannot run here: {detail}")
     return HstcalEngine(environment)
-
-
-class AutoEngine:
-    """Takes the native engine where it can make everything, else hstcal if it is there; see `get_engine`.
-
-    Parameters
-    ----------
-    native : NativeEngine
-        The embedded engine.
-    hstcal : Engine or None
-        CalSTIS's programs; None where they cannot run.
-    reason : str
-        Why they cannot.
-    """
-
-    def __init__(self, native: NativeEngine, hstcal: Engine | None, reason: str = "") -> None:
-        self.name = "native" if hstcal is None else "auto"
-        self._native = native
-        self._hstcal = hstcal
-        self._reason = reason
-
-    def describe(self) -> str:
-        """Return what would run, with versions."""
-        if self._hstcal is None:
-            return self._native.describe()
-        return f"{self._native.describe()}; for what it cannot do {self._hstcal.describe()}"
-
-    def choose(self, exposure: StisKeywords) -> Engine:
-        """Return the engine for an exposure."""
-        if self._hstcal is None or not self._native.supports(exposure):
-            return self._native
-        return self._hstcal
-
-    def supports(self, exposure: StisKeywords) -> list[str]:
-        """Return why the engine chosen cannot make what the header asks for; empty if it can."""
-        return self.choose(exposure).supports(exposure)
-
-    def references(self, exposure: StisKeywords) -> list[Required]:
-        """Return every reference file that the engine chosen would open."""
-        return self.choose(exposure).references(exposure)
-
-    def subtract_bias(self, raw: Exposure) -> BiasSubtracted:
-        """Return the exposure after DQICORR, BLEVCORR and BIASCORR, by the native engine, which does all of that."""
-        return self._native.subtract_bias(raw)
-
-    def reject_cosmic_rays(self, exposures: Sequence[Exposure]) -> Exposure:
-        """Return the sum of the exposures without cosmic rays, by the native engine."""
-        return self._native.reject_cosmic_rays(exposures)
-
-    def calibrate(self, exposure: Exposure, outdir: Path, suffixes: Mapping[str, str]) -> Calibrated:
-        """Calibrate with the engine chosen; see `gpucti.calibration.base.Engine`."""
-        engine = self.choose(exposure)
-        why = " ".join(self._native.supports(exposure))
-        log.info("%s: %s engine. %s %s", exposure.path.name, engine.name, why, self._reason if why else "")
-        return engine.calibrate(exposure, outdir, suffixes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from gpucti.exposure import Exposure, StisKeywords
+from gpucti.io.exposure import Exposure, StisKeywords
 
 #: What CalSTIS calls its products, in the order it makes them.
 KINDS = ("crj", "flt", "sx2", "x2d", "sx1", "x1d")

@@ -18,10 +18,10 @@ from gpucti.backends.base import Array, Backend
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.reffiles import References, reference_name, stored_double
 from gpucti.calibration.statistics import do_statistics
+from gpucti.detector import FULL_COLS, FULL_ROWS
 from gpucti.errors import InputError, ReferenceFileError
-from gpucti.exposure import Exposure, ImageSet, StisKeywords
-from gpucti.fitsfile import integer_keyword, number_keyword, text_keyword
-from gpucti.readout import FULL_COLS, FULL_ROWS
+from gpucti.io.exposure import Exposure, ImageSet, StisKeywords
+from gpucti.io.fitsfile import integer_keyword, number_keyword, text_keyword
 
 #: Largest order of the polynomials, and the order where NORDER is missing.
 MAX_ORDER = 5

@@ -27,14 +27,14 @@ from typing import Any
 
 from astropy.io import fits
 
-from gpucti.atomic import atomic_output, refuse_existing
 from gpucti.calibration.base import KINDS, BiasSubtracted, Calibrated, Required
 from gpucti.calibration.switches import read_work, required_references
 from gpucti.errors import EngineError, InputError, MissingFileError, ReferenceFileError
-from gpucti.exposure import Exposure, StisKeywords
-from gpucti.fitsfile import find_file, read_hdus, text_keyword
-from gpucti.fitstables import ascii_text
-from gpucti.references import resolve_reference
+from gpucti.io.atomic import atomic_output, refuse_existing
+from gpucti.io.exposure import Exposure, StisKeywords
+from gpucti.io.fitsfile import find_file, read_hdus, text_keyword
+from gpucti.io.fitstables import ascii_text
+from gpucti.references.names import resolve_reference
 
 log = logging.getLogger(__name__)
 

@@ -9,21 +9,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gpucti._version import __version__
-from gpucti.atomic import refuse_existing
 from gpucti.backends.base import Backend
 from gpucti.calibration import geometry
 from gpucti.calibration.base import BiasSubtracted, Calibrated, Required, Trailer
-from gpucti.calibration.basic2d import basic2d
-from gpucti.calibration.crreject import reject_cosmic_rays
+from gpucti.calibration.basic2d.basic2d import basic2d
+from gpucti.calibration.crreject.crreject import reject_cosmic_rays
 from gpucti.calibration.geometry import Distortion
 from gpucti.calibration.reffiles import References
 from gpucti.calibration.spectra.flow import GRATINGS, Spectra, make_spectra
-from gpucti.calibration.spectra.wavecal import read_wavecal, why_dead
+from gpucti.calibration.spectra.wavecal.wavecal import read_wavecal, why_dead
 from gpucti.calibration.switches import Work, read_work, required_references, wavecal_references
 from gpucti.errors import InputError, ReferenceFileError
-from gpucti.exposure import Exposure, StisKeywords
-from gpucti.fitsfile import text_keyword
-from gpucti.scan import read_primary
+from gpucti.io.atomic import refuse_existing
+from gpucti.io.exposure import Exposure, StisKeywords
+from gpucti.io.fitsfile import text_keyword
+from gpucti.io.headers import read_primary
 
 log = logging.getLogger(__name__)
 

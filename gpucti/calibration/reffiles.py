@@ -14,9 +14,9 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from gpucti.errors import InputError, ReferenceFileError
-from gpucti.fitsfile import image_shape, is_null, read_hdus, read_image, text_keyword
-from gpucti.fitstables import DAMAGE
-from gpucti.references import resolve_reference
+from gpucti.io.fitsfile import image_shape, is_null, read_hdus, read_image, text_keyword
+from gpucti.io.fitstables import DAMAGE
+from gpucti.references.names import resolve_reference
 
 #: Rows or columns of an image at most: four times those of the raw frames of any STIS detector.
 LARGEST = 8192

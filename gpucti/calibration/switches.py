@@ -14,10 +14,10 @@ from astropy.io import fits
 from gpucti.calibration.base import Required
 from gpucti.calibration.reffiles import reference_name
 from gpucti.errors import GpuctiError, InputError
-from gpucti.exposure import StisKeywords
-from gpucti.fitsfile import integer_keyword, keyword, number_keyword, text_keyword
-from gpucti.references import resolve_reference
-from gpucti.scan import read_primary
+from gpucti.io.exposure import StisKeywords
+from gpucti.io.fitsfile import integer_keyword, keyword, number_keyword, text_keyword
+from gpucti.io.headers import read_primary
+from gpucti.references.names import resolve_reference
 
 #: Values of a switch; a missing one means OMIT.
 STATES = ("PERFORM", "COMPLETE", "SKIPPED", "OMIT")

@@ -12,15 +12,15 @@ import click
 from gpucti.cli.common import EXIT_FAILED, messages, tell, with_options, write_json
 
 if TYPE_CHECKING:
-    from gpucti.anneals import AnnealPeriod, Dark
-    from gpucti.archive import Answer
-    from gpucti.archive_client import ArchiveSettings
-    from gpucti.archive_download import Download
+    from gpucti.archive.client import ArchiveSettings
+    from gpucti.archive.download import Download
+    from gpucti.archive.query import Answer
+    from gpucti.darks.anneals import AnnealPeriod, Dark
 
 
 def _utc(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
     """Return the date of an option, UTC, with or without a time."""
-    from gpucti.dates import UTC_FORM, parse_utc
+    from gpucti.io.dates import UTC_FORM, parse_utc
 
     when = None if value is None else parse_utc(value) or parse_utc(f"{value} 00:00:00")
     if value is not None and when is None:
@@ -84,9 +84,9 @@ def darks_command(
     The archive (MAST) is asked for anneal periods and darks that are not known yet. The answer is kept in REF_DIR,
     where `gpucti correct` finds it.
     """
-    from gpucti.anneals import MIN_DARK_SECONDS, SAVED_NAME
-    from gpucti.archive import anneal_periods, archive_settings, exposure_starts
-    from gpucti.archive_download import darks_on_disk
+    from gpucti.archive.download import darks_on_disk
+    from gpucti.archive.query import anneal_periods, archive_settings, exposure_starts
+    from gpucti.darks.anneals import MIN_DARK_SECONDS, SAVED_NAME
 
     if plain and json_file == "-":
         raise click.UsageError("--list and --json - both print; give one of them.")
@@ -132,7 +132,7 @@ def _folder(starts: Iterable[Path], name: str, given: str | None) -> Path:
 
 
 def _save(answer: Answer, path: Path) -> None:
-    from gpucti.archive import save_anneals
+    from gpucti.archive.query import save_anneals
 
     try:
         if save_anneals(answer, path):
@@ -142,7 +142,7 @@ def _save(answer: Answer, path: Path) -> None:
 
 
 def _download(wanted: list[Dark], folder: Path, settings: ArchiveSettings, jobs: int) -> Download:
-    from gpucti.archive_download import download_darks
+    from gpucti.archive.download import download_darks
 
     return download_darks(
         wanted,
@@ -164,7 +164,7 @@ def _show(
 ) -> None:
     """Print the table, the names alone, or JSON."""
     if json_file is not None:
-        from gpucti.archive import answer_data
+        from gpucti.archive.query import answer_data
 
         write_json(answer_data(answer, wanted, on_disk), json_file)
         if json_file == "-":
@@ -178,7 +178,7 @@ def _show(
 
 
 def _table(period: AnnealPeriod, wanted: list[Dark], on_disk: dict[str, Path], starts: dict[Path, datetime]) -> str:
-    from gpucti.dates import format_utc
+    from gpucti.io.dates import format_utc
 
     its = [path.name for path, when in starts.items() if period.contains(when)]
     lines = [f"anneal period {period}, for {', '.join(its)}"]

@@ -63,7 +63,7 @@ def with_options(options: list[Callable[[Command], Command]]) -> Callable[[Comma
 
 def write_json(data: dict[str, Any], file: str | None) -> None:
     """Write data as JSON into a file, print it for ``-``, do nothing without a name."""
-    from gpucti.atomic import atomic_output
+    from gpucti.io.atomic import atomic_output
 
     text = json.dumps(data, indent=1)
     if file == "-":

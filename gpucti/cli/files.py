@@ -12,7 +12,7 @@ import click
 from gpucti.cli.common import chosen_device, device_options, files_progress, messages, with_options
 
 if TYPE_CHECKING:
-    from gpucti.files import FileDone
+    from gpucti.correction.files import FileDone
 
 
 _common_options = with_options(
@@ -64,7 +64,7 @@ _common_options = with_options(
 )
 def cte_command(**given: Any) -> None:
     """Remove the trails from the pixels: FILE... -> ROOTNAME_cte.fits."""
-    from gpucti.files import correct_files
+    from gpucti.correction.files import correct_files
 
     _treat_files(correct_files, "corrected", **given)
 
@@ -73,7 +73,7 @@ def cte_command(**given: Any) -> None:
 @_common_options
 def add_cti_command(**given: Any) -> None:
     """Add the trails of one more readout: FILE... -> ROOTNAME_cti.fits."""
-    from gpucti.files import add_cti_files
+    from gpucti.correction.files import add_cti_files
 
     _treat_files(add_cti_files, "trailed", **given)
 
@@ -84,7 +84,7 @@ def add_cti_command(**given: Any) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def pctetab_command(file: str | None, write: str | None, *, overwrite: bool) -> None:
     """Show a PCTETAB (the packaged one by default), or write it to a file."""
-    from gpucti.pctetab import Pctetab
+    from gpucti.model.pctetab import Pctetab
 
     if overwrite and write is None:
         raise click.UsageError("--overwrite is for --write FILE.")
@@ -116,7 +116,7 @@ def _treat_files(
 ) -> None:
     """Run `correct_files` or `add_cti_files` and report on every file."""
     device = chosen_device(device, backend)
-    from gpucti.jobs import expand_files
+    from gpucti.io.inputs import expand_files
 
     paths = expand_files(files)
     begin = time.perf_counter()

@@ -23,7 +23,7 @@ from gpucti.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from gpucti.watch import Event
+    from gpucti.progress import Event
 
 QUIET, NORMAL, LOUD = 0, 1, 2
 
@@ -95,9 +95,9 @@ def correct_command(
     Products go beside the raw files: ROOT_cte, and ROOT_flc, _crc, _s2c, _x2c, _s1c, _x1c. Raw files and component
     darks are never changed.
     """
-    from gpucti.pipeline import correct
-    from gpucti.plan_table import plan_data, plan_text
-    from gpucti.planning import plan
+    from gpucti.pipeline.planning.planner import plan
+    from gpucti.pipeline.planning.text import plan_data, plan_text
+    from gpucti.pipeline.running.run import correct
 
     folders = (science_dir, dark_dir, ref_dir)
     options |= {"device": chosen_device(device, backend)}
@@ -166,7 +166,7 @@ def basedark_command(device: str | None, backend: str | None, **given: Any) -> N
 
     Take CTI-corrected darks (`gpucti cte`) for science that is CTI-corrected.
     """
-    from gpucti.superdarks import make_basedark
+    from gpucti.darks.superdarks import make_basedark
 
     _make_superdark(make_basedark, chosen_device(device, backend), **given)
 
@@ -176,7 +176,7 @@ def basedark_command(device: str | None, backend: str | None, **given: Any) -> N
 @click.option("--basedark", required=True, type=click.Path(), help="The basedark of the anneal period.")
 def weekdark_command(device: str | None, backend: str | None, **given: Any) -> None:
     """Put the hot pixels of a week's darks, DARK..., on top of a basedark, into OUTPUT."""
-    from gpucti.superdarks import make_weekdark
+    from gpucti.darks.superdarks import make_weekdark
 
     _make_superdark(make_weekdark, chosen_device(device, backend), **given)
 
@@ -190,8 +190,8 @@ def _make_superdark(
     oref: str | None,
     **options: Any,
 ) -> None:
-    from gpucti.jobs import expand_files
-    from gpucti.references import run_environment
+    from gpucti.io.inputs import expand_files
+    from gpucti.references.names import run_environment
 
     environment = run_environment(None if oref is None else Path(oref), Path(output).absolute().parent)
     paths = expand_files(darks)

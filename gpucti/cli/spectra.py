@@ -9,7 +9,7 @@ import click
 from gpucti.cli.common import chosen_device, device_options, files_progress, messages, tell, with_options
 
 if TYPE_CHECKING:
-    from gpucti.extraction import Extracted
+    from gpucti.calibration.spectra.x1d.files import Extracted
 
 STEPS = {
     "backcorr": "Subtract the background, or not",
@@ -56,8 +56,8 @@ def x1d_command(
 ) -> None:
     """Extract spectra again, with another box, centre or background: flc -> x1c, crc -> s1c, flt -> x1d, crj -> sx1."""
     device = chosen_device(device, backend)
-    from gpucti.extraction import x1d
-    from gpucti.jobs import expand_files
+    from gpucti.calibration.spectra.x1d.files import x1d
+    from gpucti.io.inputs import expand_files
 
     paths = expand_files(files)
     with files_progress(len(paths)) as (say, advance), messages(say, verbose=verbose):
@@ -87,7 +87,7 @@ def x1d_command(
 @click.option("--overwrite", is_flag=True, help="Replace an existing picture.")
 def plot_command(files: tuple[str, ...], output: str | None, **given: Any) -> None:
     """Draw images and rectified spectra side by side, or extracted spectra on top of each other."""
-    from gpucti.quicklook import plot_files
+    from gpucti.plots.files import plot_files
 
     with messages(tell, verbose=False):
         if output is not None:

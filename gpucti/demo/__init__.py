@@ -11,7 +11,6 @@ from pathlib import Path
 
 from astropy.time import Time
 
-from gpucti.atomic import atomic_output
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.calibration.native import NativeEngine
@@ -31,11 +30,12 @@ from gpucti.demo.measure import (
 )
 from gpucti.demo.picture import draw
 from gpucti.errors import OutputExistsError
-from gpucti.exposure import Exposure
-from gpucti.lock import LOCK_NAME, folder_lock
-from gpucti.pipeline import Report, correct
+from gpucti.io.atomic import atomic_output
+from gpucti.io.exposure import Exposure
+from gpucti.io.lock import LOCK_NAME, folder_lock
+from gpucti.pipeline.running.run import Report, correct
+from gpucti.progress import Event, Progress
 from gpucti.synthetic import Observation, Visit, simulate_visit
-from gpucti.watch import Event, Progress
 
 __all__ = ["DemoResult", "run_demo"]
 

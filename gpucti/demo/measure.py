@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from gpucti.fitsfile import read_hdus
+from gpucti.io.fitsfile import read_hdus
 
 Floats = npt.NDArray[np.float64]
 Places = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gpucti.atomic import atomic_output
 from gpucti.demo.measure import BRIGHTNESS, FAR, DarkImage, HotPixels, Image, Pair, Spectrum, Stars
+from gpucti.io.atomic import atomic_output
 
 Floats = npt.NDArray[np.float64]
 

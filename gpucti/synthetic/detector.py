@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
-from gpucti import simulate
 from gpucti.backends.base import Backend
-from gpucti.correction import add_cti_stack
-from gpucti.pctetab import Pctetab
+from gpucti.correction.stack import add_cti_stack
+from gpucti.model.pctetab import Pctetab
+from gpucti.synthetic import scenes as simulate
 from gpucti.synthetic.instrument import (
     ATODGAIN,
     BIAS_LEVEL,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from gpucti.atomic import atomic_output
+from gpucti.io.atomic import atomic_output
 from gpucti.synthetic.instrument import Floats
 from gpucti.synthetic.tables import PEDIGREE, Table
 

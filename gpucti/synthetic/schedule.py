@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from gpucti.dates import MJD_EPOCH
 from gpucti.errors import InputError
+from gpucti.io.dates import MJD_EPOCH
 from gpucti.synthetic.instrument import A2CENTER, GRATINGS, SIZE, SLITS, grating
 
 #: Days of an annealing period, and of a week in it.

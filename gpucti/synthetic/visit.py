@@ -13,12 +13,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from gpucti.anneals import AnnealPeriod, Dark, write_anneals
-from gpucti.atomic import atomic_output
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
+from gpucti.darks.anneals import AnnealPeriod, Dark, write_anneals
 from gpucti.errors import InputError, OutputExistsError
-from gpucti.pctetab import Pctetab
+from gpucti.io.atomic import atomic_output
+from gpucti.model.pctetab import Pctetab
 from gpucti.synthetic import files, headers
 from gpucti.synthetic.detector import Detector
 from gpucti.synthetic.exposures import dark_hdus, science_files, temperature_hdus, wavecal_hdus

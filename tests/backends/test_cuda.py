@@ -11,7 +11,7 @@ import pytest
 
 from gpucti.backends._cuda import BLOCK, CudaBackend, Gpu, geometry, layout, native, numbered, source
 from gpucti.errors import BackendUnavailable, InputError
-from gpucti.pctetab import Pctetab
+from gpucti.model.pctetab import Pctetab
 
 PCTETAB = Pctetab.default()
 

@@ -16,7 +16,7 @@ from gpucti.backends._numba import NumbaBackend
 from gpucti.backends._numpy import NumpyBackend
 from gpucti.backends.base import Backend
 from gpucti.errors import BackendUnavailable, InputError
-from gpucti.pctetab import Pctetab
+from gpucti.model.pctetab import Pctetab
 
 TWINS = [NumpyBackend, NumbaBackend, CudaBackend]
 METHODS = [name for name, member in vars(Backend).items() if inspect.isfunction(member) and not name.startswith("_")]

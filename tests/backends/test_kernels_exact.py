@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scenes import SCENES
-from test_kernels_on_host import cuda, libraries  # noqa: F401 -- fixtures
-from test_parity import GOLDEN_SCENES
-from test_parity import test_upstreams_numbers as upstreams_numbers
-from tolerances import ELECTRONS
+from support.parity import GOLDEN_SCENES, require_upstreams_numbers
+from support.scenes import SCENES
+from support.tolerances import ELECTRONS
 
 import gpucti
 from gpucti.backends._cuda import CudaBackend
-from gpucti.pctetab import Pctetab
+from gpucti.model.pctetab import Pctetab
 
 
 @pytest.mark.parametrize("name", GOLDEN_SCENES)
-def test_kernels_give_upstreams_numbers(cuda: CudaBackend, table: Pctetab, name: str) -> None:  # noqa: F811
+def test_kernels_give_upstreams_numbers(cuda: CudaBackend, table: Pctetab, name: str) -> None:
     """Oracle: stis_cti's DecomposeRN, FixYCte and AddYCte, 1024 rows; the demands made of every backend."""
-    upstreams_numbers(cuda, table, name)
+    require_upstreams_numbers(cuda, table, name)
 
 
 @pytest.mark.parametrize("amp", ["A", "D"])
-def test_whole_correction_on_the_kernels(cuda: CudaBackend, amp: str) -> None:  # noqa: F811
+def test_whole_correction_on_the_kernels(cuda: CudaBackend, amp: str) -> None:
     """Oracle: the NumPy backend, from counts to counts, in batches, errors and the forward model included."""
     rng = np.random.default_rng(6)
     stack = np.stack([SCENES[name]((200, 12), rng) for name in ("dark", "stars", "long slit")]).astype(np.float32)

@@ -3,22 +3,16 @@
 The oracle is the Numba backend. Nothing of `gpucti.backends._cuda` is replaced but the device itself.
 """
 
-import contextlib
-import ctypes
 import inspect
-import os
-import re
-import shutil
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
+from support.host_gpu import HostGpu
 
 from gpucti.backends import get_backend
-from gpucti.backends._cuda import CudaBackend, Gpu, compiler_options, source
+from gpucti.backends._cuda import CudaBackend, Gpu
 from gpucti.backends.base import trap_scale
-from gpucti.pctetab import Pctetab
+from gpucti.model.pctetab import Pctetab
 
 #: Electrons. The kernels add segments and noise in another order than Numba, and may fuse multiply and add.
 ELECTRONS = 1e-6
@@ -26,79 +20,8 @@ ELECTRONS = 1e-6
 #: then differ by as much from each other. How often a column was repaired still has to agree.
 RUNAWAY_ELECTRONS = 1e-4
 SCALE = 1e-12
-LETTERS = {"float64": "d", "int32": "i", "int64": "l"}
-POINTERS = {"float64": "D", "int32": "I", "int16": "S"}
 PCTETAB = Pctetab.default()
 MJD = 57000.0
-
-
-class HostGpu:
-    """Stands in for `gpucti.backends._cuda.Gpu`; NumPy is its array library, main memory its device memory."""
-
-    name = "host"
-    xp = np
-
-    def __init__(self, libraries, multiprocessors=16):
-        self.libraries = libraries
-        self.multiprocessors = multiprocessors
-        self.launched = []
-
-    def active(self):
-        return contextlib.nullcontext()
-
-    def free_bytes(self):
-        return 2**30
-
-    def asnumpy(self, array):
-        return array
-
-    def launch(self, file, kernel, geometry, *arguments):
-        letters, values = "", []
-        for argument in arguments:
-            if isinstance(argument, np.ndarray):
-                assert argument.flags.c_contiguous
-                letters += POINTERS[argument.dtype.name]
-                values.append(ctypes.c_void_p(argument.ctypes.data))
-            else:
-                letters += LETTERS[argument.dtype.name]  # a bare Python number has none: CuPy would guess its width
-                values.append(np.ctypeslib.as_ctypes(np.array(argument)))
-        pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
-        run = getattr(self.libraries[file], f"launch_{kernel}")
-        run.restype = ctypes.c_char_p
-        wrong = run(*geometry, letters.encode(), pointers)
-        assert wrong is None, f"{kernel}({letters}): {wrong.decode()}"
-        self.launched.append(kernel)
-
-
-@pytest.fixture(scope="session")
-def libraries(tmp_path_factory):
-    """Every kernel file as a shared library."""
-    compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
-    if compiler is None:
-        if os.environ.get("GPUCTI_REQUIRE_CXX") == "1":
-            pytest.fail("no C++ compiler (c++, g++, clang++) on the PATH, and GPUCTI_REQUIRE_CXX=1")
-        pytest.skip("no C++ compiler (c++, g++, clang++) on the PATH")
-    folder = tmp_path_factory.mktemp("kernels")
-    # Nothing fused, so that every machine gives the same numbers; the tolerance covers what a GPU may fuse.
-    options = ["-std=c++17", "-O2", "-ffp-contract=off", "-shared", "-fPIC", f"-I{Path(__file__).parent}"]
-    options += [option for option in compiler_options() if option.startswith("-D")]
-    loaded = {}
-    for file in ("restore", "readout", "noise"):
-        code = source(file)
-        kernels = re.findall(r'extern "C" __global__ void (\w+)', code)
-        text = folder / f"{file}.cpp"
-        text.write_text('#include "host_cuda.h"\n' + code + "".join(f"EXPORT({kernel})\n" for kernel in kernels))
-        library = folder / f"{file}.so"
-        done = subprocess.run([compiler, *options, text, "-o", library], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        loaded[file] = ctypes.CDLL(str(library))
-    return loaded
-
-
-@pytest.fixture(params=["lanes", "threads"])
-def cuda(request, libraries):
-    """The backend in either layout."""
-    return CudaBackend(gpu=HostGpu(libraries), most_lanes=32 if request.param == "lanes" else 1)
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scenes import READ_NOISE
-from tolerances import ELECTRONS
+from support.scenes import READ_NOISE
+from support.tolerances import ELECTRONS
 
-from gpucti import simulate
 from gpucti.backends.base import Backend, trap_scale
-from gpucti.pctetab import Pctetab
-from gpucti.traps import TAIL, TrapTable
+from gpucti.model.pctetab import Pctetab
+from gpucti.model.traps import TAIL, TrapTable
+from gpucti.synthetic import scenes as simulate
 
 FRAC = 1.34  # of MJD 57000
 

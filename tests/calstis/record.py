@@ -18,7 +18,7 @@ from astropy.io import fits
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from calstis_cases import CASES, Case, digest, summary  # noqa: E402
+from support.calstis_cases import CASES, Case, digest, summary  # noqa: E402
 
 FLAGS = {"DQICORR": "-dqi", "ATODCORR": "-atod", "BLEVCORR": "-blev", "BIASCORR": "-bias", "DARKCORR": "-dark"}
 FLAGS |= {"FLATCORR": "-flat", "SHADCORR": "-shad", "PHOTCORR": "-phot"}

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from astropy.io import fits
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from extraction_cases import CASES, TABLES, Case  # noqa: E402
+from support.extraction_cases import CASES, Case, input_digest  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -51,27 +50,6 @@ def run(case: Case, folder: Path) -> dict[str, Any]:
     return found
 
 
-def input_digest(path: Path) -> bytes:
-    """Return a digest of the pixels of an input and of the cells of its tables, to tell another input from a result."""
-    made = hashlib.sha256(data_digest(path))
-    with fits.open(path) as hdus:
-        names = [str(hdus[0].header[keyword]) for keyword in TABLES]
-    for name in names:
-        made.update(data_digest(path.parent / name) if name != "N/A" else b"")
-    return made.digest()
-
-
-@cache
-def data_digest(path: Path) -> bytes:
-    """Return a digest of all data in a file."""
-    made = hashlib.sha256()
-    with fits.open(path) as hdus:
-        for hdu in hdus[1:]:
-            if hdu.data is not None:
-                made.update(hdu.data.tobytes())
-    return made.digest()
-
-
 def main() -> None:
     """Record all cases."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -96,12 +74,6 @@ def main() -> None:
 def bits(value: Any) -> bytes:
     """Return what tells one array from another."""
     return f"{value.dtype} {value.shape} ".encode() + value.tobytes()
-
-
-def load() -> dict[str, Any]:
-    """Return what was recorded, by case, image set and name; equal arrays are stored once."""
-    with np.load(HERE / "extraction.npz") as stored:
-        return {name: stored[key] for name, key in json.loads(str(stored["index"])).items()}
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from astropy.io import fits
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
-from shift_cases import CASES, Case, input_digest  # noqa: E402
+from support.shift_cases import CASES, Case, input_digest  # noqa: E402
 
 
 def run(name: str, case: Case, folder: Path) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import peer_oracle as upstream
-import scenes
+import support.peer_oracle as upstream
+from support import scenes
 
 from gpucti.backends.base import trap_scale
-from gpucti.pctetab import Pctetab
+from gpucti.model.pctetab import Pctetab
 
 ROWS, COLS = 1024, 4
 CASES = [  # scene, noise model, date, factor on the trap scale

@@ -10,7 +10,7 @@ from astropy.io import fits
 from gpucti.calibration.reffiles import References
 from gpucti.calibration.spectra.tables import description, require_real, require_rows, whole
 from gpucti.errors import ReferenceFileError
-from gpucti.fitsfile import text_keyword
+from gpucti.io.fitsfile import text_keyword
 
 #: Endings of a proposed aperture that name a place in the slit, in the order they are looked for.
 PSEUDO_APERTURES = ("E1", "E2", "D1")

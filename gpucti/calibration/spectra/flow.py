@@ -9,13 +9,13 @@ from typing import Any
 from gpucti.backends.base import Backend
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.reffiles import References
-from gpucti.calibration.spectra.extract import extract
-from gpucti.calibration.spectra.rectify import rectify
-from gpucti.calibration.spectra.table_output import ExtractedSpectra
 from gpucti.calibration.spectra.tables import DummyReferenceError
-from gpucti.calibration.spectra.wavecal import LIKELY, find_wavecal_shifts, write_shifts
+from gpucti.calibration.spectra.wavecal.wavecal import LIKELY, find_wavecal_shifts, write_shifts
+from gpucti.calibration.spectra.x1d.extract import extract
+from gpucti.calibration.spectra.x1d.table import ExtractedSpectra
+from gpucti.calibration.spectra.x2d.rectify import rectify
 from gpucti.calibration.switches import Work, switch
-from gpucti.exposure import Exposure
+from gpucti.io.exposure import Exposure
 
 #: First-order gratings of the CCD.
 GRATINGS = ("G230LB", "G230MB", "G430L", "G430M", "G750L", "G750M")
@@ -58,11 +58,11 @@ def make_spectra(
     images : mapping
         ``crj`` where image sets were combined, and ``flt`` where that is made.
     wavecal : Exposure or None
-        As `gpucti.calibration.spectra.wavecal.read_wavecal` returns it; None without WAVECORR.
+        As `gpucti.calibration.spectra.wavecal.wavecal.read_wavecal` returns it; None without WAVECORR.
     work : Work
         What the header asks for.
     references, backend, trailer
-        As for `gpucti.calibration.basic2d.basic2d`.
+        As for `gpucti.calibration.basic2d.basic2d.basic2d`.
 
     Raises
     ------

@@ -10,8 +10,8 @@ from astropy.io import fits
 
 from gpucti.calibration.reffiles import ReferenceTable
 from gpucti.errors import ReferenceFileError
-from gpucti.fitsfile import integer_keyword, text_keyword
-from gpucti.fitstables import DAMAGE
+from gpucti.io.fitsfile import integer_keyword, text_keyword
+from gpucti.io.fitstables import DAMAGE
 
 Vector = npt.NDArray[np.float64]
 

@@ -26,7 +26,7 @@ from gpucti.calibration.spectra.tables import (
     whole,
 )
 from gpucti.errors import InputError, ReferenceFileError
-from gpucti.fitsfile import integer_keyword, number_keyword
+from gpucti.io.fitsfile import integer_keyword, number_keyword
 
 Vector = npt.NDArray[np.float64]
 

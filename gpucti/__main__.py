@@ -1,0 +1,7 @@
+"""``python -m gpucti`` is the command ``gpucti``."""
+
+import sys
+
+from gpucti.cli import main
+
+sys.exit(main())

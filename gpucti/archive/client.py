@@ -1,0 +1,378 @@
+"""The archive's services, MAST, through astroquery: searches for darks, titles of programmes, lists of files, files.
+
+astroquery sends; what comes back is read here, and nothing in it is believed before it is checked. Answers are taken
+as JSON, since astroquery's tables warn, mask and fail on empty ones.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+
+from gpucti._version import __version__
+from gpucti.archive.periods import Exposure
+from gpucti.archive.transport import Guard, RefusedAnswer, Stopped
+from gpucti.errors import ArchiveError, InputError
+from gpucti.io.dates import MJD_EPOCH, format_utc, parse_utc
+
+log = logging.getLogger(__name__)
+
+_COLUMNS = ("sci_data_set_name", "sci_start_time", "sci_actual_duration", "sci_pep_id")
+#: What is asked for, so that astroquery need not fetch its list of columns.
+_CRITERIA = ("sci_instrume", "sci_instrument_config", "sci_targname", "sci_aec")
+_CAOM_COLUMNS = {
+    "proposal_id": {"vot.datatype": "char"},
+    "obs_collection": {"vot.datatype": "char"},
+    "instrument_name": {"vot.datatype": "char"},
+    "t_min": {"vot.datatype": "double"},
+}
+_DATASET = re.compile(r"[A-Z0-9]{9}")
+_MAX_PAGES = 200
+_PRODUCTS_AT_ONCE = 500
+_ASK_AGAIN = {408, 425, 429}
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveSettings:
+    """Where the archive is and how patiently it is asked.
+
+    Attributes
+    ----------
+    server : str or None
+        Address in place of the one that astroquery is configured with, such as that of a mirror.
+    token : str or None
+        Of the user's MAST account. Darks are public, so none is needed.
+    connect, read, whole : float
+        Seconds to wait for a connection, for the next bytes, and for a whole answer or file.
+    attempts : int
+        How often a request is tried.
+    pause : float
+        Seconds before the second try; twice that before each further one.
+    page : int
+        Rows per page of a search.
+    """
+
+    server: str | None = None
+    token: str | None = field(default=None, repr=False)
+    connect: float = 15.0
+    read: float = 60.0
+    whole: float = 900.0
+    attempts: int = 4
+    pause: float = 1.0
+    page: int = 5000
+
+    def __post_init__(self) -> None:
+        """Check the address; raise `InputError` for one that cannot be."""
+        if self.attempts < 1:
+            raise InputError(f"attempts is {self.attempts!r}; expected 1 or more")
+        if self.server is None:
+            return
+        try:
+            parts = urlsplit(self.server)
+            good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+        except ValueError:
+            good = False
+        if not good or parts.query or parts.fragment or parts.username is not None:
+            raise InputError(f"the archive's server is {self.server!r}; expected an address such as https://HOST")
+        object.__setattr__(self, "server", self.server.rstrip("/"))
+
+
+class Product(NamedTuple):
+    """A calibrated dark in the archive: what to ask for, and its size in bytes."""
+
+    uri: str
+    size: int
+
+
+class Mast:
+    """One connection, for one thread at a time; a context manager that closes it.
+
+    Parameters
+    ----------
+    settings : ArchiveSettings
+    stop : Event, optional
+        Set by another thread to stop what is under way.
+    """
+
+    def __init__(self, settings: ArchiveSettings, stop: threading.Event | None = None) -> None:
+        from astropy.table import Table
+        from astroquery.mast import MastMissionsClass, ObservationsClass, conf  # slow
+
+        self._settings = settings
+        self._stop = threading.Event() if stop is None else stop
+        self.server: str = settings.server or conf.server.rstrip("/")
+        self._missions = MastMissionsClass(mission="hst")
+        self._observations = ObservationsClass()
+        self._missions.columns["hst"] = Table({"name": list(_COLUMNS + _CRITERIA)})
+        portal = self._observations._portal_api_connection
+        portal._column_configs = {self._observations._caom_filtered: _CAOM_COLUMNS}
+        portal.TIMEOUT = settings.whole
+        if settings.server is not None:
+            # astroquery takes its configured server when it is imported; an instance can be told later only like this.
+            service = self._missions._service_api_connection
+            service.SERVICE_URL = self.server
+            service.MISSIONS_DOWNLOAD_URL = f"{self.server}/search/"
+            self._missions.mission = "hst"  # makes the address of the searches anew
+            portal.MAST_REQUEST_URL = f"{self.server}/api/v0/invoke"
+            portal.COLUMNS_CONFIG_URL = f"{self.server}/portal/Mashup/Mashup.asmx/columnsconfig"
+        self._guard = Guard(self.server, settings.token, settings.connect, settings.read, settings.whole, self._stop)
+        for client in (self._missions, self._observations):
+            session = client._session
+            session.mount("https://", self._guard)
+            session.mount("http://", self._guard)
+            session.max_redirects = 5
+            session.headers["User-Agent"] += f" gpucti/{__version__}"
+
+    def __enter__(self) -> Mast:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        for client in (self._missions, self._observations):
+            client._session.close()
+
+    def darks(self, start: datetime, end: datetime) -> list[Exposure]:
+        """Return all darks of the STIS CCD, those of anneals too, that start between two dates (UTC)."""
+        first = start.replace(microsecond=0)
+        last = end.replace(microsecond=0) + timedelta(seconds=1)
+        found: dict[str, Exposure] = {}
+        for page in range(_MAX_PAGES):
+            rows = self._page(f"{format_utc(first)}..{format_utc(last)}", page * self._settings.page)
+            darks = {dark.name: dark for dark in map(self._exposure, rows) if dark is not None}
+            if page and rows and not darks.keys() - found.keys():
+                raise self._error("a search", "its second page repeats the first")
+            found |= darks
+            if len(rows) < self._settings.page:
+                break
+        else:
+            raise self._error("a search", f"more than {_MAX_PAGES} pages of darks between two dates")
+        log.info("%d darks between %s and %s", len(found), format_utc(first), format_utc(last))
+        return [dark for dark in found.values() if start <= dark.start <= end]
+
+    def _page(self, dates: str, offset: int) -> list[dict[str, Any]]:
+        def ask() -> requests.Response:
+            response: requests.Response = self._missions.query_criteria_async(
+                sci_instrume="STIS",
+                sci_instrument_config="STIS/CCD",
+                sci_targname="DARK",
+                sci_aec="C",
+                sci_start_time=dates,
+                select_cols=list(_COLUMNS),
+                sort_by=["sci_start_time", "sci_data_set_name"],
+                limit=self._settings.page,
+                offset=offset,
+            )
+            return response
+
+        answer = self._json("a search", self._patiently("a search", ask))
+        names = [one.get("name") for one in _list(answer, "info") if isinstance(one, Mapping)]
+        rows = []
+        for row in _list(answer, "results"):
+            record = row if isinstance(row, Mapping) else dict(zip(names, row if isinstance(row, list) else ()))  # noqa: B905
+            if not set(_COLUMNS) <= set(record):
+                raise self._error("a search", f"a row has no {', '.join(sorted(set(_COLUMNS) - set(record)))}")
+            rows.append({column: record[column] for column in _COLUMNS})
+        if not isinstance(answer.get("results"), list):
+            raise self._error("a search", "there is no list of results in the answer")
+        return rows
+
+    def _exposure(self, row: dict[str, Any]) -> Exposure | None:
+        """Return what a row says, None for one without date or programme."""
+        name, start, exptime, programme = (row[column] for column in _COLUMNS)
+        name = name.strip().upper() if isinstance(name, str) else ""
+        if not _DATASET.fullmatch(name):
+            raise self._error("a search", f"sci_data_set_name is {row[_COLUMNS[0]]!r}, no name of an exposure")
+        if start is None or programme is None:
+            log.warning("%s: the archive knows no date or no programme of it; it is left out", name)
+            return None
+        when = parse_utc(start) if isinstance(start, str) else None
+        try:
+            if when is None:
+                raise ValueError
+            return Exposure(name, when, float(exptime or 0.0), int(programme))
+        except (TypeError, ValueError, OverflowError):
+            raise self._error("a search", f"the row of {name} makes no sense: {row!r:.200}") from None
+
+    def title(self, programme: int, when: datetime) -> str | None:
+        """Return the title of a programme that took a dark at a date, None if the archive does not say."""
+        day = (when - MJD_EPOCH) / timedelta(days=1)
+        what = f"the title of programme {programme}"
+
+        def ask() -> requests.Response:
+            responses: Sequence[requests.Response] = self._observations.query_criteria_async(
+                proposal_id=[str(programme)],
+                obs_collection="HST",
+                instrument_name="STIS/CCD",
+                t_min=[day - 0.1, day + 1.0],
+                page=1,
+                pagesize=50,
+            )
+            return responses[0]
+
+        answer = self._json(what, self._patiently(what, ask))
+        if answer.get("status") == "ERROR":
+            raise self._error(what, f"{answer.get('msg') or 'an error'!r:.200}")
+        rows = [row for row in _list(answer, "data") if isinstance(row, Mapping)]
+        titles = {row.get("obs_title") for row in rows if str(row.get("proposal_id")) == str(programme)}
+        return next((title for title in titles if isinstance(title, str) and title.strip()), None)
+
+    def products(self, names: Iterable[str]) -> dict[str, Product]:
+        """Return the calibrated files (FLT) of exposures; those that have none are not in it."""
+        wanted = sorted(set(names))
+        found: dict[str, Product] = {}
+        for first in range(0, len(wanted), _PRODUCTS_AT_ONCE):
+            some = wanted[first : first + _PRODUCTS_AT_ONCE]
+
+            def ask(some: list[str] = some) -> requests.Response:
+                responses = self._missions.get_product_list_async(some)
+                response: requests.Response = responses[0] if isinstance(responses, list) else responses
+                return response
+
+            answer = self._json("a list of files", self._patiently("a list of files", ask))
+            if not isinstance(answer.get("products"), list):
+                raise self._error("a list of files", "there is none in the answer")
+            rows = _list(answer, "products")
+            rows = rows[0] if rows and isinstance(rows[0], list) else rows
+            for row in rows:
+                self._add_product(row, some, found)
+        return found
+
+    def _add_product(self, row: Any, wanted: Sequence[str], found: dict[str, Product]) -> None:
+        if not isinstance(row, Mapping):
+            raise self._error("a list of files", f"a row makes no sense: {row!r:.200}")
+        name, suffix = str(row.get("dataset")).strip().upper(), str(row.get("file_suffix")).strip().upper()
+        if name not in wanted or suffix != "FLT":
+            return
+        filename, uri, size = row.get("filename"), row.get("uri"), row.get("size")
+        if not isinstance(filename, str) or filename.lower() != f"{name.lower()}_flt.fits":
+            raise self._error("a list of files", f"the FLT of {name} is called {filename!r:.200}")
+        if not isinstance(uri, str) or not isinstance(size, int) or size <= 0:
+            raise self._error("a list of files", f"the row of {filename} makes no sense: {row!r:.200}")
+        found[name] = Product(uri, size)
+
+    def fetch(self, product: Product, path: Path) -> None:
+        """Write the bytes of a file to a new path, as they come; one attempt.
+
+        Raises
+        ------
+        Refusal
+            The archive does not give it; asking again is useless.
+        ArchiveError
+            Something went wrong on the way.
+        """
+        try:
+            self._missions._session.headers.pop("Range", None)  # left behind by a resumption that failed
+            status, message, _ = self._missions.download_file(product.uri, local_path=path, cache=False, verbose=False)
+        except Stopped:
+            raise
+        except _trouble() as error:
+            if (
+                isinstance(error, OSError)
+                and error.errno is not None
+                and not isinstance(error, requests.RequestException)
+            ):
+                raise  # of this computer's own
+            raise ArchiveError(self._why(error)) from error
+        if status != "COMPLETE":
+            reason = f"the server answers {self._guard.status}" if self._guard.status >= 400 else str(message)
+            raise (Refusal if self._final() else ArchiveError)(reason)
+
+    def _final(self) -> bool:
+        return 400 <= self._guard.status < 500 and self._guard.status not in _ASK_AGAIN
+
+    def _patiently(self, what: str, ask: Callable[[], T]) -> T:
+        """Ask, and ask again where that can help."""
+        for attempt in range(self._settings.attempts):
+            if attempt:
+                time.sleep(self._settings.pause * 2 ** (attempt - 1))
+            try:
+                return ask()
+            except Stopped:
+                raise
+            except _trouble() as error:
+                why, last = self._why(error), error
+                log.info("%s: %s: %s", self.server, what, why)
+                if self._final() or isinstance(error, RefusedAnswer) or self._no_json(error):
+                    break
+        raise self._error(what, why) from last
+
+    def _json(self, what: str, response: requests.Response) -> dict[str, Any]:
+        try:
+            answer = response.json()
+        except (ValueError, RecursionError):
+            kind = response.headers.get("Content-Type", "something").partition(";")[0]
+            raise self._error(
+                what, f"answered with {kind} in place of JSON, {response.text[:60]!r}; is it a login page, or a proxy?"
+            ) from None
+        if not isinstance(answer, dict):
+            raise self._error(what, f"the answer makes no sense: {answer!r:.200}")
+        return answer
+
+    def _no_json(self, error: Exception) -> bool:
+        return isinstance(error, ValueError) and self._guard.status == requests.codes.ok
+
+    def _why(self, error: Exception) -> str:
+        """Return what went wrong in a few words."""
+        text = f"{error} {error.__cause__ or ''} {error.__context__ or ''}"
+        if self._guard.status >= 400:
+            return f"the server answers {self._guard.status}"
+        if self._no_json(error):
+            return "the answer is no JSON; is it a login page, or a proxy?"
+        if isinstance(error, (requests.ConnectTimeout, requests.ReadTimeout)) or "timed out" in text.lower():
+            return f"no answer for {self._settings.read:g} s"
+        for sign, meaning in _SIGNS.items():
+            if sign.lower() in text.lower():
+                return meaning
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+    def _error(self, what: str, why: str) -> ArchiveError:
+        hint = "check network and proxy, or work without the archive (--anneals FILE)"
+        if self._guard.status in (401, 403):
+            hint = "darks are public, so if MAST_API_TOKEN is set it may have expired: renew it or unset it"
+        return ArchiveError(f"{self.server}: {what}: {why}; {hint}")
+
+
+class Refusal(ArchiveError):
+    """The archive does not give a file."""
+
+
+_SIGNS = {
+    "ProxyError": "the proxy does not let it through",
+    "Unable to connect to proxy": "the proxy does not let it through",
+    "refused": "connection refused",
+    "resolve": "the name of the server is not known here",
+    "Name or service not known": "the name of the server is not known here",
+    "certificate": "its certificate is not accepted",
+    "IncompleteRead": "the connection broke off",
+    "Connection aborted": "the connection broke off",
+    "Connection broken": "the connection broke off",
+    "unreachable": "the network cannot be reached",
+    "Failed to establish": "it cannot be reached",
+}
+
+
+def _trouble() -> tuple[type[Exception], ...]:
+    """Return what astroquery and requests raise when a request fails or the answer is not what they expect."""
+    from astroquery.exceptions import InvalidQueryError, RemoteServiceError
+    from astroquery.exceptions import TimeoutError as AstroqueryTimeout
+
+    return (OSError, InvalidQueryError, RemoteServiceError, AstroqueryTimeout, ValueError, AttributeError, TypeError)
+
+
+def _list(answer: Mapping[str, Any], key: str) -> list[Any]:
+    value = answer.get(key)
+    return value if isinstance(value, list) else []

@@ -1,0 +1,1 @@
+"""CalSTIS's basic two-dimensional reduction (cs1), one module per step."""

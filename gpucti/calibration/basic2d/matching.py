@@ -1,0 +1,180 @@
+"""Pixel coordinates, and how a reference image is cut and binned to match an exposure.
+
+Source: CalSTIS 3.5.0, `FindBin`, `bin2d`, `BinCoords`. Pairs are (x, y), that is columns before rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from astropy.io import fits
+
+from gpucti.calibration.basic2d.arithmetic import Pixels
+from gpucti.calibration.reffiles import ReferenceImage, stored_double
+from gpucti.errors import InputError, ReferenceFileError
+from gpucti.io.fitsfile import number_keyword
+
+
+def nint(value: float) -> int:
+    """Return the nearest integer, halves away from zero."""
+    return math.trunc(value + 0.5 if value >= 0 else value - 0.5)
+
+
+@dataclass(frozen=True)
+class PixelGrid:
+    """Where the pixels of an image lie on the detector: ``image = reference * ltm + ltv`` in 1-based pixels.
+
+    Attributes
+    ----------
+    ltm, ltv : (x, y)
+        LTM1_1, LTM2_2 and LTV1, LTV2.
+    """
+
+    ltm: tuple[float, float] = (1.0, 1.0)
+    ltv: tuple[float, float] = (0.0, 0.0)
+
+    @classmethod
+    def from_header(cls, header: fits.Header, where: str) -> PixelGrid:
+        """Read it from an extension header; raise `InputError` if it makes no sense."""
+        ltm = tuple(float(number_keyword(header, name, where, default=1)) for name in ("LTM1_1", "LTM2_2"))
+        ltv = tuple(float(number_keyword(header, name, where, default=0)) for name in ("LTV1", "LTV2"))
+        if not all(2**-12 <= step <= 2 for step in ltm) or not all(abs(offset) < 2**20 for offset in ltv):
+            raise InputError(
+                f"{where}: LTM is {ltm}, LTV {ltv}; expected image pixels per detector pixel (1 over the binning), and "
+                "an offset in pixels"
+            )
+        return cls((ltm[0], ltm[1]), (ltv[0], ltv[1]))
+
+    @property
+    def bin(self) -> tuple[int, int]:
+        """Detector pixels per image pixel."""
+        return nint(1 / self.ltm[0]), nint(1 / self.ltm[1])
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Detector pixel, 0-based, where the image begins."""
+        x, y = ((1 / m - 1) / 2 - 1 / m * v for m, v in zip(self.ltm, self.ltv, strict=True))
+        return nint(x), nint(y)
+
+    @property
+    def zero(self) -> tuple[float, float]:
+        """Image pixel, 0-based, of detector pixel (0, 0)."""
+        x, y = (v + (m - 1) for m, v in zip(self.ltm, self.ltv, strict=True))
+        return x, y
+
+
+class Match(NamedTuple):
+    """How a reference image compares with an image.
+
+    Attributes
+    ----------
+    same : bool
+        It can be used as it is.
+    coarser : bool
+        Its pixels are larger than those of the image: it cannot be used (but for a low-order flat).
+    ratio : (x, y)
+        Reference pixels per image pixel; the inverse where it is coarser.
+    start : (x, y)
+        Reference pixel, 0-based, where the image begins.
+    """
+
+    same: bool
+    coarser: bool
+    ratio: tuple[int, int]
+    start: tuple[int, int]
+
+
+def find_match(grid: PixelGrid, shape: tuple[int, int], ref: PixelGrid, ref_shape: tuple[int, int]) -> Match | None:
+    """Return how a reference image compares with an image of (rows, cols); None if the pixel sizes do not fit."""
+    if (grid.corner, grid.bin, shape) == (ref.corner, ref.bin, ref_shape):
+        return Match(True, False, (1, 1), (0, 0))
+    if ref.bin[0] > grid.bin[0] or ref.bin[1] > grid.bin[1]:
+        return Match(False, True, (ref.bin[0] // grid.bin[0], ref.bin[1] // grid.bin[1]), (0, 0))
+    if grid.bin[0] % ref.bin[0] or grid.bin[1] % ref.bin[1]:
+        return None
+    start = tuple(math.trunc((grid.corner[k] - ref.corner[k]) / ref.bin[k]) for k in range(2))
+    return Match(False, False, (grid.bin[0] // ref.bin[0], grid.bin[1] // ref.bin[1]), (start[0], start[1]))
+
+
+def bin2d(
+    image: Pixels, start: tuple[int, int], ratio: tuple[int, int], shape: tuple[int, int], *, average: bool
+) -> Pixels:
+    """Return (rows, cols) blocks of an image, summed or averaged; data quality combined.
+
+    Sums are float32 and run along the rows of each block. The region must lie inside the image.
+    """
+    (x0, y0), (bx, by), (rows, cols) = start, ratio, shape
+    if ratio == (1, 1):
+        return Pixels(*(array[y0 : y0 + rows, x0 : x0 + cols] for array in image))
+    sci, squares = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    dq = np.zeros(shape, np.int16)
+    for y in range(y0, y0 + by):
+        for x in range(x0, x0 + bx):
+            place = np.s_[y : y + rows * by : by, x : x + cols * bx : bx]
+            sci += image.sci[place]
+            squares += image.err[place] * image.err[place]
+            dq |= image.dq[place]
+    if average:
+        weight = np.float32(bx * by)
+        return Pixels(sci / weight, (np.sqrt(squares, dtype=np.float64) / weight).astype(np.float32), dq)
+    return Pixels(sci, np.sqrt(squares), dq)
+
+
+def matched(
+    reference: Pixels, ref: PixelGrid, grid: PixelGrid, shape: tuple[int, int], *, average: bool, where: str
+) -> Pixels | None:
+    """Return a reference image cut and binned to an image of (rows, cols); None if its pixels are larger.
+
+    Raises
+    ------
+    ReferenceFileError
+        It does not cover the image.
+    """
+    rows, cols = reference.sci.shape
+    match = find_match(grid, shape, ref, (rows, cols))
+    if match is not None and match.same:
+        return reference
+    if match is not None and match.coarser:
+        return None
+    ends = [] if match is None else [match.start[k] + shape[1 - k] * match.ratio[k] for k in range(2)]
+    if match is None or min(match.start) < 0 or ends[0] > cols or ends[1] > rows:
+        raise ReferenceFileError(
+            f"{where}: {cols} x {rows} pixels (columns x rows) binned {ref.bin}, from {ref.corner} on, do not cover "
+            f"an image of {shape[1]} x {shape[0]} binned {grid.bin}, from {grid.corner} on; use the reference file "
+            "for this mode (an image with overscan needs BLEVCORR first)"
+        )
+    return bin2d(reference, match.start, match.ratio, shape, average=average)
+
+
+def image_grid(image: ReferenceImage) -> PixelGrid:
+    """Return where the pixels of a reference image lie."""
+    try:
+        return PixelGrid.from_header(image.sci_header, f"{image.path}[SCI,1]")
+    except InputError as error:
+        raise ReferenceFileError(str(error)) from error
+
+
+def image_pixels(image: ReferenceImage) -> Pixels:
+    """Return the arrays of a reference image, which must not be written to."""
+    return Pixels(image.sci, image.err, image.dq)
+
+
+def shift_coordinates(headers: Sequence[fits.Header], offset: tuple[int, int], where: str) -> None:
+    """Write the coordinates of an image that begins at `offset` (x, y) into all headers, from those of the first."""
+    old = headers[0]
+    grid = PixelGrid.from_header(old, where)
+    cards: dict[str, float] = {}
+    for k in range(2):
+        axis = k + 1
+        cards[f"CRPIX{axis}"] = number_keyword(old, f"CRPIX{axis}", where, default=0) - offset[k]
+        cards[f"CD1_{axis}"] = number_keyword(old, f"CD1_{axis}", where, default=float(axis == 1))
+        cards[f"CD2_{axis}"] = number_keyword(old, f"CD2_{axis}", where, default=float(axis == 2))
+        cards[f"LTV{axis}"] = grid.ltv[k] - offset[k]
+        cards[f"LTM{axis}_{axis}"] = grid.ltm[k]
+    for header in headers:
+        for name, value in cards.items():
+            header[name] = stored_double(value)

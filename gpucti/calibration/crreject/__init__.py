@@ -1,0 +1,1 @@
+"""CalSTIS's rejection of cosmic rays (cs2)."""

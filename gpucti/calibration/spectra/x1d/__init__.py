@@ -1,0 +1,1 @@
+"""CalSTIS's extracted spectra (cs6)."""

@@ -1,0 +1,1 @@
+"""CalSTIS's rectified spectra (cs7)."""

@@ -1,0 +1,1 @@
+"""The pixel-based correction: arrays, exposures and files in; the same corrected out."""

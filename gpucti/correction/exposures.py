@@ -1,0 +1,140 @@
+"""Exposures in memory as one stack: trails removed or added, and what the headers say about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from gpucti.backends.base import Backend
+from gpucti.correction.provenance import Provenance
+from gpucti.correction.stack import add_cti_stack, correct_stack
+from gpucti.errors import InputError
+from gpucti.io.exposure import Exposure, ImageSet
+
+Stack = npt.NDArray[Any]
+
+
+class Treated(NamedTuple):
+    """One treated exposure, before it is written.
+
+    Attributes
+    ----------
+    exposure : Exposure
+        With headers of its own.
+    repairs : tuple of int
+        Repaired columns per imset; empty where trails were added.
+    """
+
+    exposure: Exposure
+    repairs: tuple[int, ...]
+
+
+class _Missing(NamedTuple):
+    """Pixels without a finite value: their indices in the stack, and the values they had."""
+
+    where: tuple[npt.NDArray[np.intp], ...]
+    values: Stack
+
+
+def alike(exposures: Sequence[Exposure]) -> list[list[int]]:
+    """Return the indices of the exposures that can be treated as one stack, group by group.
+
+    Their images have one shape, amplifier and place on the frame.
+    """
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for index, exposure in enumerate(exposures):
+        groups.setdefault((exposure.shape, exposure.amp, exposure.origin), []).append(index)
+    return list(groups.values())
+
+
+def correct_exposures(
+    exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
+) -> list[Treated]:
+    """Return exposures of one shape, amplifier and table without trails; the inputs stay as they are."""
+    sci, missing = _science_stack(exposures)
+    err = np.concatenate([imset.err[np.newaxis] for exposure in exposures for imset in exposure.imsets])
+    arguments = _common_arguments(exposures, provenances[0], backend)
+    done = correct_stack(sci, err=err, options=provenances[0].options, **arguments)
+    done.sci[missing.where] = missing.values
+    new_err = cast(Stack, done.err)  # given, hence returned
+
+    products, first = [], 0
+    for exposure, provenance in zip(exposures, provenances, strict=True):
+        imsets = [
+            replace(old, sci=_like(old.sci, done.sci[i]), err=_like(old.err, new_err[i]))
+            for i, old in enumerate(exposure.imsets, start=first)
+        ]
+        repairs = tuple(int(count) for count in done.repairs[first : first + exposure.n_imsets])
+        corrected = exposure.with_imsets(imsets)
+        provenance.stamp_corrected(corrected, repairs)
+        products.append(Treated(corrected, repairs))
+        first += exposure.n_imsets
+    return products
+
+
+def trail_exposures(
+    exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
+) -> list[Treated]:
+    """Return exposures with the trails of one more readout; see `correct_exposures`."""
+    sci, missing = _science_stack(exposures)
+    arguments = _common_arguments(exposures, provenances[0], backend)
+    trailed_sci = add_cti_stack(sci, shft_nit=provenances[0].options.shft_nit, **arguments)
+    trailed_sci[missing.where] = missing.values
+
+    products, first = [], 0
+    for exposure, provenance in zip(exposures, provenances, strict=True):
+        imsets = [
+            replace(old, sci=_like(old.sci, trailed_sci[i])) for i, old in enumerate(exposure.imsets, start=first)
+        ]
+        trailed = exposure.with_imsets(imsets)
+        provenance.stamp_trailed(trailed)
+        products.append(Treated(trailed, ()))
+        first += exposure.n_imsets
+    return products
+
+
+def _common_arguments(exposures: Sequence[Exposure], provenance: Provenance, backend: Backend) -> dict[str, Any]:
+    """Return what both directions are told about a stack."""
+    return {
+        "mjd": np.array([exposure.start_mjd for exposure in exposures for _ in exposure.imsets]),
+        "gain": np.array([exposure.gain for exposure in exposures for _ in exposure.imsets]),
+        "amp": exposures[0].amp,
+        "pctetab": provenance.pctetab,
+        "backend": backend,
+        "origin": exposures[0].origin,
+    }
+
+
+def _like(old: Stack, new: Stack) -> Stack:
+    """Return `new` in the type of `old`: a stack of single and double precision files is double throughout."""
+    return new.astype(old.dtype, copy=False)
+
+
+def require_finite(exposure: Exposure) -> None:
+    """Raise `InputError` for NaN or infinity in SCI, naming the first such pixel."""
+    for number, imset in enumerate(exposure.imsets, start=1):
+        _require_finite(imset, f"{exposure.path}[SCI,{number}]")
+
+
+def _require_finite(imset: ImageSet, where: str) -> None:
+    """Raise for NaN or infinity in SCI, naming the first such pixel."""
+    bad = ~np.isfinite(imset.sci)
+    if bad.any():
+        row, col = np.argwhere(bad)[0]
+        raise InputError(
+            f"{where}: {np.count_nonzero(bad)} NaN or infinite pixels, the first at row {row}, column {col} (0-based); "
+            "replace them, or use nan='keep' to take them for zero and put them back"
+        )
+
+
+def _science_stack(exposures: Sequence[Exposure]) -> tuple[Stack, _Missing]:
+    """Return all SCI images with zeros for NaN and infinity, and what was there."""
+    sci = np.concatenate([imset.sci[np.newaxis] for exposure in exposures for imset in exposure.imsets])
+    where = np.nonzero(~np.isfinite(sci))
+    missing = _Missing(where, sci[where])
+    sci[where] = 0
+    return sci, missing

@@ -1,0 +1,1 @@
+"""Component darks and super-darks: anneal periods, weeks, basedark and weekdark."""

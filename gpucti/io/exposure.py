@@ -1,0 +1,407 @@
+"""One STIS CCD file in memory: its image sets, its headers, and what they say about the readout."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from astropy.io import fits
+
+from gpucti.detector import FULL_COLS, FULL_ROWS
+from gpucti.errors import InputError
+from gpucti.io.atomic import atomic_output
+from gpucti.io.fitsfile import (
+    amp_keyword,
+    find_file,
+    image_shape,
+    integer_keyword,
+    is_null,
+    number_keyword,
+    read_hdus,
+    read_image,
+    stored_bytes,
+    text_keyword,
+)
+from gpucti.io.fitstables import ascii_text
+
+#: Extensions of one imset, in the order in which they are written.
+IMSET = ("SCI", "ERR", "DQ")
+#: Keywords that describe how an array was stored: made anew on writing.
+STORAGE_KEYWORDS = ("NPIX1", "NPIX2", "PIXVALUE", "BSCALE", "BZERO", "BLANK")
+
+
+def _no_headers() -> tuple[fits.Header, fits.Header, fits.Header]:
+    return fits.Header(), fits.Header(), fits.Header()
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """The SCI, ERR and DQ arrays of one exposure, in file orientation and native byte order.
+
+    Attributes
+    ----------
+    sci, err : (rows, cols) float32 or float64
+        Counts.
+    dq : (rows, cols) integer
+        Data-quality bits.
+    headers : three fits.Header
+        Cards of SCI, ERR and DQ; storage keywords are ignored on writing.
+    """
+
+    sci: npt.NDArray[np.floating[Any]]
+    err: npt.NDArray[np.floating[Any]]
+    dq: npt.NDArray[np.integer[Any]]
+    headers: tuple[fits.Header, fits.Header, fits.Header] = field(default_factory=_no_headers)
+
+
+class StisKeywords:
+    """What the headers of a STIS CCD file say; every property raises `InputError` for a bad keyword."""
+
+    path: Path
+    primary: fits.Header
+    sci_headers: tuple[fits.Header, ...]
+    shape: tuple[int, int]
+    wavecal_names: dict[str, str]
+
+    @property
+    def amp(self) -> str:
+        """Amplifier, A to D (CCDAMP)."""
+        return amp_keyword(self.primary, self._where)
+
+    @property
+    def gain(self) -> float:
+        """Electrons per count (ATODGAIN)."""
+        gain = number_keyword(self.primary, "ATODGAIN", self._where)
+        if gain <= 0:
+            raise InputError(
+                f"{self._where}: ATODGAIN is {gain!r}; expected electrons per count, above 0 (basic2d fills it in)"
+            )
+        return float(gain)
+
+    @property
+    def start_mjd(self) -> float:
+        """Start of the first exposure, Modified Julian Date (TEXPSTRT)."""
+        return float(number_keyword(self.primary, "TEXPSTRT", self._where))
+
+    @property
+    def rootname(self) -> str:
+        """ROOTNAME: what products are called after."""
+        name = text_keyword(self.primary, "ROOTNAME", self._where)
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+            raise InputError(f"{self._where}: ROOTNAME is {name!r}; expected letters, digits, '_' and '-' only")
+        return name
+
+    @property
+    def pctetab(self) -> str:
+        """File name in PCTETAB as it stands there, empty if there is none or it is ``N/A``."""
+        name = text_keyword(self.primary, "PCTETAB", self._where, default="")
+        return "" if name.upper() == "N/A" else name
+
+    @property
+    def origin(self) -> tuple[int, int] | None:
+        """Row and column, 0-based, of the first pixel on the 1024 x 1024 frame (LTV2, LTV1).
+
+        None for a full frame, and for a smaller image whose headers do not say where it lies: that is
+        taken to start at the readout corner, as stis_cti takes every image.
+        """
+        rows, cols = self.shape
+        header, where = self.sci_headers[0], f"{self.path}[SCI,1]"
+        if (rows, cols) == (FULL_ROWS, FULL_COLS) or not {"LTV1", "LTV2"} & set(header):
+            return None
+        row, col = (-integer_keyword(header, name, where) for name in ("LTV2", "LTV1"))
+        if not (0 <= row <= FULL_ROWS - rows and 0 <= col <= FULL_COLS - cols):
+            raise InputError(
+                f"{where}: LTV1, LTV2 = {-col}, {-row} put {cols} x {rows} pixels (columns x rows) outside the "
+                f"{FULL_COLS} x {FULL_ROWS} frame; expected minus the offset of the subarray"
+            )
+        return row, col
+
+    def switch(self, name: str) -> str:
+        """Return a calibration switch in capitals, empty if it is absent."""
+        return text_keyword(self.primary, name, self._where, default="").upper()
+
+    @property
+    def _where(self) -> str:
+        return f"{self.path}[0]"
+
+    def require_trimmed(self) -> None:
+        """Raise `InputError` unless the image is unbinned, bias-subtracted and free of overscan."""
+        rows, cols = self.shape
+        if rows > FULL_ROWS or cols > FULL_COLS or self.switch("BLEVCORR") == "PERFORM":
+            raise InputError(
+                f"{self.path}: {cols} x {rows} pixels with BLEVCORR {self.switch('BLEVCORR') or 'absent'}; expected at "
+                f"most {FULL_COLS} x {FULL_ROWS} without bias level and overscan: run basic2d "
+                "(DQICORR, BLEVCORR, BIASCORR) first"
+            )
+        for name in ("BINAXIS1", "BINAXIS2"):
+            binning = integer_keyword(self.primary, name, self._where, default=1)
+            if binning != 1:
+                raise InputError(f"{self._where}: {name} is {binning}; expected 1, binned images cannot be corrected")
+        for number, header in enumerate(self.sci_headers, start=1):
+            for name in ("LTM1_1", "LTM2_2"):
+                step = number_keyword(header, name, f"{self.path}[SCI,{number}]", default=1)
+                if step != 1:
+                    raise InputError(
+                        f"{self.path}[SCI,{number}]: {name} is {step}; expected 1, binned images cannot be corrected"
+                    )
+
+    def require_uncorrected(self) -> None:
+        """Raise `InputError` if a CTI correction, by pixels or empirical, has been applied already."""
+        for name, what in (
+            ("PCTECORR", "the pixels are already CTI-corrected"),
+            ("CTECORR", "the empirical CTI correction is applied"),
+        ):
+            if self.switch(name) == "COMPLETE":
+                raise InputError(
+                    f"{self._where}: {name} is COMPLETE, {what}; expected PERFORM, OMIT or none, use the file as it "
+                    "was before"
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class ExposureHeaders(StisKeywords):
+    """The headers of one file, checked, without its pixels.
+
+    Attributes
+    ----------
+    path : Path
+        The file that was read (``x.fits.gz`` where ``x.fits`` was asked for and only that exists).
+    primary : fits.Header
+        Primary header.
+    sci_headers : tuple of fits.Header
+        SCI headers by EXTVER.
+    shape : (rows, cols)
+        Of every array in the file.
+    wavecal_names : dict
+        Names of references by keyword that take the place of those in the header of its wavecal.
+    """
+
+    path: Path
+    primary: fits.Header
+    sci_headers: tuple[fits.Header, ...]
+    shape: tuple[int, int]
+    wavecal_names: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> ExposureHeaders:
+        """Read and check the headers of a file; see `Exposure.read` for the errors."""
+        path = find_file(path)
+        hdus, _ = read_hdus(path)
+        imsets, _, shape = _sort(hdus, path)
+        return cls(path, hdus[0].header, tuple(sci.header for sci, _, _ in imsets), shape)
+
+    @property
+    def n_imsets(self) -> int:
+        """Number of image sets."""
+        return len(self.sci_headers)
+
+
+@dataclass(frozen=True, eq=False)
+class Exposure(StisKeywords):
+    """One STIS CCD file in memory.
+
+    Attributes
+    ----------
+    path : Path
+        The file that was read.
+    primary : fits.Header
+        Primary header.
+    imsets : tuple of ImageSet
+        By EXTVER.
+    extras : tuple of bytes
+        Every other extension as it lies in the file; written back unchanged, behind the image sets.
+    sha256 : str
+        Digest (hex) of the file as it lay on disk; empty for an exposure made in memory.
+    wavecal_names : dict
+        See `ExposureHeaders`.
+    """
+
+    path: Path
+    primary: fits.Header
+    imsets: tuple[ImageSet, ...]
+    extras: tuple[bytes, ...] = ()
+    sha256: str = ""
+    wavecal_names: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Exposure:
+        """Read a file, plain or gzip-compressed; ``x.fits`` also finds ``x.fits.gz``.
+
+        Extensions are found by EXTNAME and EXTVER. Null ERR and DQ arrays are expanded, integer SCI and ERR
+        become float32, bytes get the native order.
+
+        Raises
+        ------
+        MissingFileError
+            There is no such file.
+        InputError
+            Not FITS, cut short, not from the STIS CCD, NEXTEND and the extensions disagree, an extension
+            missing or without pixels, SCI, ERR and DQ of different shape.
+        """
+        path = find_file(path)
+        hdus, sha256 = read_hdus(path)
+        members, extras, _ = _sort(hdus, path)
+        imsets = tuple(
+            ImageSet(
+                _floats(sci, f"{path}[SCI,{n}]"),
+                _floats(err, f"{path}[ERR,{n}]"),
+                _bits(dq, f"{path}[DQ,{n}]"),
+                (sci.header, err.header, dq.header),
+            )
+            for n, (sci, err, dq) in enumerate(members, start=1)
+        )
+        return cls(path, hdus[0].header, imsets, tuple(map(stored_bytes, extras)), sha256)
+
+    @property
+    def sci_headers(self) -> tuple[fits.Header, ...]:  # type: ignore[override]
+        """SCI headers by EXTVER."""
+        return tuple(imset.headers[0] for imset in self.imsets)
+
+    @property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
+        """Rows and columns."""
+        rows, cols = self.imsets[0].sci.shape
+        return rows, cols
+
+    @property
+    def n_imsets(self) -> int:
+        """Number of image sets."""
+        return len(self.imsets)
+
+    def with_imsets(self, imsets: Sequence[ImageSet]) -> Exposure:
+        """Return a copy with other image sets, and with headers of its own that may be changed."""
+        own = tuple(replace(imset, headers=tuple(header.copy() for header in imset.headers)) for imset in imsets)
+        return replace(self, primary=self.primary.copy(), imsets=own)
+
+    def write(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the file whole or not at all, compressed if its name ends in ``.gz``; return its path.
+
+        FILENAME and NEXTEND are set, null arrays written in full, checksums renewed where there were any.
+
+        Raises
+        ------
+        OutputExistsError
+            The file exists and `overwrite` is False.
+        """
+        path = Path(path)
+        primary = self.primary.copy()
+        primary["NEXTEND"] = len(IMSET) * self.n_imsets
+        primary["FILENAME"] = ascii_text(path.name.removesuffix(".gz"))
+        hdus = fits.HDUList([fits.PrimaryHDU(header=primary)])
+        for number, imset in enumerate(self.imsets, start=1):
+            arrays = (imset.sci, imset.err, imset.dq)
+            for name, array, header in zip(IMSET, arrays, imset.headers, strict=True):
+                hdus.append(_image_hdu(name, number, array, header))
+        for hdu in hdus:
+            if "CHECKSUM" in hdu.header or "DATASUM" in hdu.header:
+                hdu.add_checksum()
+        stream = io.BytesIO()
+        hdus.writeto(stream, output_verify="ignore")
+        with atomic_output(path, overwrite=overwrite) as out:
+            out.write(stream.getbuffer())
+            for extra in self.extras:
+                out.write(extra)
+        return path
+
+
+def _image_hdu(name: str, number: int, array: npt.NDArray[Any], header: fits.Header) -> fits.ImageHDU:
+    header = header.copy()
+    for storage in STORAGE_KEYWORDS:
+        header.remove(storage, ignore_missing=True)
+    array = array.view()
+    array.flags.writeable = False  # else astropy swaps its bytes in place while it writes, and others read it then
+    hdu = fits.ImageHDU(data=array, header=header)  # sets BITPIX, NAXISn, and BZERO for unsigned integers
+    for key, value in (("EXTNAME", name), ("EXTVER", number)):
+        if hdu.header.get(key) != value:
+            hdu.header[key] = value
+    return hdu
+
+
+def _sort(hdus: fits.HDUList, path: Path) -> tuple[list[tuple[fits.ImageHDU, ...]], list[Any], tuple[int, int]]:
+    """Check the structure of a file; return its imsets, its other extensions and the common shape."""
+    primary, where = hdus[0].header, f"{path}[0]"
+    for name, value in (("INSTRUME", "STIS"), ("DETECTOR", "CCD")):
+        found = text_keyword(primary, name, where)
+        if found != value:
+            raise InputError(f"{where}: {name} is {found!r}; expected {value!r}, this is for STIS CCD images only")
+    if not is_null(hdus[0]):
+        raise InputError(f"{where}: the primary HDU holds data; expected images in SCI, ERR and DQ extensions")
+
+    named: dict[tuple[str, int], fits.ImageHDU] = {}
+    extras = []
+    for index, hdu in enumerate(hdus[1:], start=1):
+        name, place = hdu.name.strip().upper(), f"{path}[{index}]"
+        if name not in IMSET:
+            extras.append(hdu)
+            continue
+        key = (name, integer_keyword(hdu.header, "EXTVER", place, default=1))
+        if key in named:
+            raise InputError(f"{place}: a second extension {key[0]},{key[1]}; expected EXTVER 1, 2, ... once each")
+        if not isinstance(hdu, fits.ImageHDU):
+            raise InputError(f"{place}: {key[0]},{key[1]} is not an image extension; is this a calibrated image?")
+        named[key] = hdu
+
+    n_imsets = _count_imsets(primary, named, where)
+    imsets = [(named["SCI", n], named["ERR", n], named["DQ", n]) for n in range(1, n_imsets + 1)]
+    shape = _common_shape(imsets, path)
+    return imsets, extras, shape
+
+
+def _count_imsets(primary: fits.Header, named: dict[tuple[str, int], fits.ImageHDU], where: str) -> int:
+    """Return the number of imsets; NEXTEND and the extensions must agree on it."""
+    nextend = integer_keyword(primary, "NEXTEND", where)
+    if nextend < len(IMSET) or nextend % len(IMSET):
+        raise InputError(f"{where}: NEXTEND is {nextend}; expected a multiple of 3 (SCI, ERR and DQ of each imset)")
+    n_imsets = nextend // len(IMSET)
+    expected = {(name, n) for n in range(1, max(n_imsets, 1) + 1) for name in IMSET} if n_imsets <= len(named) else None
+    if expected is None or expected != set(named):
+        have = ", ".join(f"{name},{n}" for name, n in sorted(named, key=lambda key: (key[1], IMSET.index(key[0])))[:12])
+        raise InputError(
+            f"{where}: NEXTEND is {nextend}, that is SCI, ERR and DQ with EXTVER 1 to {n_imsets}; the file has "
+            f"{have or 'none of them'}"
+        )
+    return n_imsets
+
+
+def _common_shape(imsets: Sequence[tuple[fits.ImageHDU, ...]], path: Path) -> tuple[int, int]:
+    """Return rows and columns of every array; SCI must hold pixels."""
+    shape = image_shape(imsets[0][0], f"{path}[SCI,1]")
+    for number, members in enumerate(imsets, start=1):
+        for name, hdu in zip(IMSET, members, strict=True):
+            if name == "SCI" and is_null(hdu):
+                raise InputError(f"{path}[SCI,{number}]: holds no pixels (NAXIS = 0); expected an image")
+            found = image_shape(hdu, f"{path}[{name},{number}]")
+            if len(found) != 2 or 0 in found:
+                raise InputError(f"{path}[{name},{number}]: the shape is {found}; expected rows and columns")
+            if found != shape:
+                raise InputError(
+                    f"{path}[{name},{number}]: the shape is {found}; expected {shape} (rows, columns) as in SCI,1"
+                )
+    rows, cols = shape
+    return rows, cols
+
+
+def _floats(hdu: fits.ImageHDU, where: str) -> npt.NDArray[np.floating[Any]]:
+    """Return counts: float64 stays, all else becomes float32."""
+    is_double = hdu.header["BITPIX"] == -64  # before scaling changes it
+    return read_image(hdu, where).astype(np.float64 if is_double else np.float32, copy=False)
+
+
+def _bits(hdu: fits.ImageHDU, where: str) -> npt.NDArray[np.integer[Any]]:
+    """Return data-quality bits: the stored integer type, int16 for a null array."""
+    pixels = read_image(hdu, where)
+    if is_null(hdu):
+        value = float(pixels.flat[0])
+        if value != int(value) or not -32768 <= value <= 32767:
+            raise InputError(f"{where}: PIXVALUE is {value!r}; expected data-quality bits, -32768 to 32767")
+        return pixels.astype(np.int16)
+    if pixels.dtype.kind not in "iu":
+        raise InputError(f"{where}: data-quality pixels of type {pixels.dtype}; expected integers")
+    return pixels

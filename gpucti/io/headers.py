@@ -1,0 +1,123 @@
+"""Looking through folders of FITS files: names and primary headers, quick where many files lie and few are opened."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+import re
+import zlib
+from datetime import datetime
+from io import BufferedReader
+from pathlib import Path
+
+from astropy.io import fits
+
+from gpucti.errors import InputError, MissingFileError
+from gpucti.io.dates import UTC_FORM, parse_utc
+from gpucti.io.fitsfile import find_file, text_keyword
+
+log = logging.getLogger(__name__)
+
+_BLOCK, _CARD = 2880, 80
+#: Blocks of the longest header that is looked at: 36 000 cards, HISTORY of a whole mission.
+_MAX_BLOCKS = 1000
+#: Header bytes that FITS does not allow become question marks, as in astropy.
+_PRINTABLE = bytes(byte if 32 <= byte < 127 else ord("?") for byte in range(256))
+
+
+def list_files(folder: str | os.PathLike[str], suffix: str) -> list[Path]:
+    """Return the files ``*_<suffix>.fits`` and ``*_<suffix>.fits.gz`` of a folder, by name.
+
+    Hidden files and folders are passed over. Of a plain and a compressed file of one name the plain one is taken,
+    with a warning in the log.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such folder.
+    InputError
+        It is not a folder, or cannot be read.
+    """
+    folder = Path(folder)
+    pattern = re.compile(rf"([^.].*)?_{re.escape(suffix)}\.fits(\.gz|\.GZ)?", re.DOTALL)
+    try:
+        found = sorted(path for path in folder.iterdir() if pattern.fullmatch(path.name) and not path.is_dir())
+    except FileNotFoundError:
+        raise MissingFileError(f"{folder}: no such folder; check the name") from None
+    except NotADirectoryError:
+        raise InputError(f"{folder}: is not a folder; expected the folder of the *_{suffix}.fits files") from None
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
+    names: dict[str, Path] = {}
+    for path in found:  # x.fits comes before x.fits.gz
+        kept = names.setdefault(path.name[:-3] if path.suffix.lower() == ".gz" else path.name, path)
+        if kept is not path:
+            log.warning("%s: lies there beside %s too; the latter is used", path, kept.name)
+    return list(names.values())
+
+
+def last_pctetab(folder: Path) -> Path | None:
+    """Return the PCTETAB of a folder that stis_cti would take, the last ``*_pcte.fits`` by name; None without one.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be read.
+    """
+    there = list_files(folder, "pcte") if folder.is_dir() else []
+    return there[-1] if there else None
+
+
+def read_primary(path: str | os.PathLike[str]) -> fits.Header:
+    """Return the primary header of a FITS file without looking at the rest, of which no more than needed is unpacked.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such file.
+    InputError
+        It cannot be read, is not FITS, or its header does not end.
+    """
+    path = find_file(path)
+    try:
+        with path.open("rb") as stream:
+            packed = stream.read(2) == b"\x1f\x8b"
+            stream.seek(0)
+            cards = _header_bytes(gzip.GzipFile(fileobj=stream, mode="rb") if packed else stream, path)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: the compressed data are damaged ({error}); get the file again") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    return fits.Header.fromstring(cards.translate(_PRINTABLE).decode("ascii"))
+
+
+def _header_bytes(stream: BufferedReader | gzip.GzipFile, path: Path) -> bytes:
+    """Return the cards of the first header in a stream, without END."""
+    content = b""
+    for _ in range(_MAX_BLOCKS):
+        block = stream.read(_BLOCK)
+        if not content and not block.startswith(b"SIMPLE  ="):
+            raise InputError(f"{path}: is not a FITS file (it starts with {block[:9]!r}); expected 'SIMPLE  ='")
+        for start in range(0, len(block) - _CARD + 1, _CARD):
+            if block[start : start + _CARD].rstrip() == b"END":
+                return content + block[:start]
+        if len(block) < _BLOCK:
+            raise InputError(f"{path}[0]: the file ends within its header; get the file again")
+        content += block
+    raise InputError(f"{path}[0]: no END in {len(content)} bytes of header; get the file again")
+
+
+def start_time(primary: fits.Header, where: str) -> datetime:
+    """Return the start of an exposure, UTC, from TDATEOBS and TTIMEOBS.
+
+    Raises
+    ------
+    InputError
+        One of the two is missing, or is no date or time.
+    """
+    date, time = (text_keyword(primary, name, where) for name in ("TDATEOBS", "TTIMEOBS"))
+    start = parse_utc(f"{date} {time}")
+    if start is None:
+        raise InputError(f"{where}: TDATEOBS, TTIMEOBS are {date!r}, {time!r}; expected a date as {UTC_FORM}, UTC")
+    return start

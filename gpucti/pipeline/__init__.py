@@ -1,0 +1,1 @@
+"""The main job: a plan of a folder, and the run that carries it out."""

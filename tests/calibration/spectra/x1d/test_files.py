@@ -1,0 +1,341 @@
+"""Spectra extracted again by hand: CalSTIS's recorded tables, names, refusals, the command."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from support.extraction_cases import CASES, TABLES
+from support.recorded import extraction
+from support.stis_files import change, digest, listing
+
+import gpucti
+from gpucti import cli
+from gpucti.calibration.native import NativeEngine
+from gpucti.calibration.spectra.x1d.files import Extracted
+from gpucti.errors import EngineError, InputError, MissingFileError, OutputExistsError, ReferenceFileError
+from gpucti.io.exposure import Exposure
+
+RECORDED = extraction()
+#: What options of `ExtractOptions` are called here, as in stistools.
+NAMES = {"maxsearch": "maxsrch", "smoothing": "bksmode"}
+CORRECTED = {"PCTECORR": "COMPLETE"}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the image and the tables of the case ``plain``; not to be changed."""
+    folder = tmp_path_factory.mktemp("plain")
+    CASES["plain"].build(folder).rename(folder / "case_flt.fits")
+    return folder
+
+
+@pytest.fixture
+def own(plain: Path, tmp_path: Path) -> Path:
+    """Return a copy of that folder."""
+    return shutil.copytree(plain, tmp_path / "own")
+
+
+def named(folder: Path, name: str = "case_flt.fits", **cards: Any) -> Path:
+    """Change cards of the image in a folder, and write it under a name."""
+    with fits.open(folder / "case_flt.fits") as hdus:
+        change(hdus[0].header, **cards)
+        hdus.writeto(folder / name, overwrite=True)
+    return folder / name
+
+
+def differing(path: Path, recorded: str) -> list[str]:
+    """Return the columns of all tables of a file that have not the recorded bits."""
+    with fits.open(path) as hdus:
+        return [
+            f"{hdu.ver}/{name}"
+            for hdu in hdus[1:]
+            for name in hdu.columns.names
+            if np.asarray(hdu.data[0][name]).tolist() != RECORDED[f"{recorded}/{hdu.ver}/{name}"].tolist()
+        ]
+
+
+def header(path: Path) -> fits.Header:
+    return fits.getheader(path)
+
+
+# ---- numbers -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "high_box",
+        "boxes_given",
+        "tilt_given",
+        "unsmoothed_line",
+        "smoothed_fifth",
+        "centre_given",
+        "search_zero",
+        "shifted",
+        "peak_at_end",
+    ],
+)
+def test_options(name: str, own: Path) -> None:
+    """Oracle: CalSTIS's cs6 with the same options, recorded: the same bits in every column."""
+    given = {NAMES.get(option, option): value for option, value in CASES[name].options.items()}
+    if name == "peak_at_end":  # CalSTIS makes no file then
+        with pytest.raises(EngineError, match=r"case_flt.fits: no spectrum was extracted. .*a2center"):
+            gpucti.x1d(own / "case_flt.fits", **given)
+        assert not (own / "case_x1d.fits").exists()
+        return
+    [made] = gpucti.x1d(own / "case_flt.fits", **given)
+    assert made == own / "case_x1d.fits"
+    assert not differing(made, name)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "given"),
+    [
+        ("plain", {}),
+        ("plain", dict.fromkeys(("backcorr", "dispcorr", "helcorr", "fluxcorr"), "perform")),
+        ("no_background", {"backcorr": False}),
+        ("no_heliocentric", {"helcorr": "OMIT"}),
+        ("no_flux", {"fluxcorr": "omit"}),
+        ("counts_only", {"dispcorr": False, "helcorr": False, "fluxcorr": False}),
+        ("cte", {"ctecorr": True}),
+    ],
+)
+def test_steps(recorded: str, given: dict[str, Any], own: Path) -> None:
+    """Oracle: CalSTIS with these switches in the header, recorded; here the header has those of ``plain``."""
+    [made] = gpucti.x1d(own / "case_flt.fits", **given)
+    assert not differing(made, recorded)
+
+
+@pytest.mark.parametrize("switch", ["PERFORM", "OMIT", None])
+def test_never_a_second_correction_for_cti(switch: str | None, own: Path) -> None:
+    """Oracle: the recorded spectrum without CTECORR, whatever the header of corrected pixels says of it."""
+    path = named(own, "case_flc.fits", CTECORR=switch, **CORRECTED)
+    [made] = gpucti.x1d(path)
+    assert not differing(made, "plain")
+    assert header(made).get("CTECORR", "OMIT") == "OMIT"
+    for asked in (True, "perform"):
+        with pytest.raises(InputError, match="PCTECORR is COMPLETE, the pixels are CTI-corrected"):
+            gpucti.x1d(path, ctecorr=asked, overwrite=True)
+    assert not differing(gpucti.x1d(path, ctecorr="omit", overwrite=True)[0], "plain")
+
+
+def test_uncorrected_pixels_keep_their_switch(own: Path) -> None:
+    """Oracle: CalSTIS performs CTECORR where the header asks for it, and where the keyword is missing."""
+    paths = [named(own, f"{number}_flt.fits", CTECORR=switch) for number, switch in enumerate(("PERFORM", None))]
+    for made in gpucti.x1d(paths):
+        assert not differing(made, "cte")
+        assert header(made)["CTECORR"] == "COMPLETE"
+
+
+@pytest.mark.golden
+def test_golden(golden_visit: Path, tmp_path: Path) -> None:
+    """Oracle: CalSTIS's own x1c of the golden visit, from the flc that the native engine makes: the same bits."""
+    refs = tmp_path / "ctirefs"
+    refs.mkdir()
+    shutil.copy(golden_visit / "expected" / "3_superdarks" / "pipeline_d117_3_drk.fits.gz", refs / "d117_3_drk.fits.gz")
+    oref = golden_visit / "visit" / "oref"
+    exposure = Exposure.read(golden_visit / "expected" / "2_cti" / "osy103010_cte.fits")
+    exposure = replace(exposure, path=golden_visit / "visit" / "science" / "osy103010_cte.fits")
+    exposure = exposure.with_imsets(exposure.imsets)
+    exposure.primary["X1DCORR"] = exposure.primary["X2DCORR"] = "OMIT"
+    engine = NativeEngine(gpucti.get_backend("cpu"), {"oref": str(oref), "ctirefs": str(refs)})
+    image = engine.calibrate(exposure, tmp_path, {"flt": "flc"}).products["flt"]
+    [made] = gpucti.x1d(image, tmp_path / "again", oref=oref)
+    with fits.open(made) as mine, fits.open(golden_visit / "expected" / "4_products" / "osy103010_x1c.fits") as golden:
+        assert mine[0].header["FILENAME"] == "osy103010_x1c.fits"
+        for name in golden[1].columns.names:
+            assert mine[1].data[name].tobytes() == golden[1].data[name].tobytes(), name
+
+
+# ---- files -------------------------------------------------------------------------------------------------------
+
+
+#: By name of the image: cards of its header, name of the table.
+TABLE_NAMES: dict[str, tuple[dict[str, Any], str]] = {
+    "o1_flt.fits": ({}, "o1_x1d.fits"),
+    "o1_crj.fits": ({}, "o1_sx1.fits"),
+    "o1_flc.fits": (CORRECTED, "o1_x1c.fits"),
+    "o1_crc.fits": (CORRECTED, "o1_s1c.fits"),
+    "o2_flt.fits": (CORRECTED, "o2_x1c.fits"),
+    "o2_cte_crj.fits": (CORRECTED, "o2_s1c.fits"),
+    "o2_crc.fits": ({}, "o2_sx1.fits"),
+    "my_star_flc.fits": (CORRECTED, "my_star_x1c.fits"),
+    "O3_FLC.fits": (CORRECTED, "O3_x1c.fits"),
+    "star.fits": (CORRECTED, "star_x1c.fits"),
+    "sum.fits": ({"CRCORR": "COMPLETE"}, "sum_sx1.fits"),
+}
+
+
+def test_names(own: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Oracle: the table of products of stis_cti; whether pixels are corrected is what the header says."""
+    paths = [named(own, name, **({"PCTECORR": None} | cards)) for name, (cards, _) in TABLE_NAMES.items()]
+    before = [digest(path) for path in paths]
+    made = gpucti.x1d(paths)
+    assert [path.name for path in made] == [name for _, name in TABLE_NAMES.values()]
+    assert [header(path)["FILENAME"] for path in made] == [path.name for path in made]
+    assert [digest(path) for path in paths] == before
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    [warning] = warnings
+    assert "o2_crc.fits: is called crc, but its header does not say that it is CTI-corrected" in warning
+
+
+def test_folders(plain: Path, tmp_path: Path) -> None:
+    """Oracle: reference files through oref; outputs in outdir; compressed inputs; what exists stays."""
+    oref, images = plain, tmp_path / "images"
+    images.mkdir()
+    tables = {key: value for key, value in header(oref / "case_flt.fits").items() if key in TABLES}
+    through = {key: f"oref${value}" if value != "N/A" else value for key, value in tables.items()}
+    with fits.open(oref / "case_flt.fits") as hdus:
+        hdus[0].header.update(through)
+        for name in ("o1_flt.fits", "o2_flt.fits.gz"):
+            hdus.writeto(images / name)
+    done: list[Extracted] = []
+    given: dict[str, Any] = {"oref": oref, "progress": done.append, "device": "numpy"}
+    made = gpucti.x1d(f"{images}/o?_flt.fits*", tmp_path / "new", **given)
+    assert [path.name for path in made] == ["o1_x1d.fits", "o2_x1d.fits"]
+    assert [each.output for each in done] == made
+    centre = RECORDED["plain/1/A2CENTER"]
+    assert [each.rows for each in done] == [(pytest.approx(float(centre)),)] * 2
+    assert listing(images) == ["o1_flt.fits", "o2_flt.fits.gz"]
+    made[0].write_bytes(b"precious")
+    with pytest.raises(OutputExistsError):
+        gpucti.x1d(images / "o1_flt.fits", tmp_path / "new", **given)
+    assert made[0].read_bytes() == b"precious"
+    assert not differing(gpucti.x1d(images / "o1_flt.fits", tmp_path / "new", overwrite=True, **given)[0], "plain")
+    with pytest.raises(ReferenceFileError, match="XTRACTAB names"):
+        gpucti.x1d(images / "o1_flt.fits", tmp_path / "other", oref=images)
+    with pytest.raises(InputError, match="oref is the folder"):
+        gpucti.x1d(images / "o1_flt.fits", oref=tmp_path / "gone")
+
+
+def test_all_or_nothing(own: Path, tmp_path: Path) -> None:
+    """Nothing is written if one of the files gives no spectrum; two inputs never share an output."""
+    good, bad = own / "case_flt.fits", own / "o2_flt.fits"
+    with fits.open(good) as hdus:
+        hdus["DQ", 1].data[:] = 512
+        hdus.writeto(bad)
+    with pytest.raises(EngineError, match="o2_flt.fits: no spectrum was extracted. No spectrum from image set 1: "):
+        gpucti.x1d([good, bad], tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    (own / "more").mkdir()
+    shutil.copy(good, own / "more")
+    with pytest.raises(InputError, match="both would be written to"):
+        gpucti.x1d([good, own / "more" / good.name], tmp_path / "new")
+
+
+def test_an_image_set_without_spectrum_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Oracle: CalSTIS, recorded: the second table only."""
+    done: list[Extracted] = []
+    [made] = gpucti.x1d(CASES["first_fails"].build(tmp_path), progress=done.append)
+    assert not differing(made, "first_fails")
+    [failure] = done[0].failures
+    assert failure.startswith("No spectrum from image set 1: ")
+    assert [record.levelno for record in caplog.records if failure in record.getMessage()] == [logging.WARNING]
+
+
+# ---- refusals ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cards", "message"),
+    [
+        ({"OBSTYPE": "IMAGING"}, "OBSTYPE is IMAGING; expected SPECTROSCOPIC"),
+        ({"OBSMODE": "ACQ"}, "OBSMODE is ACQ, an acquisition"),
+        ({"OPT_ELEM": "MIRVIS"}, "OPT_ELEM is MIRVIS; expected one of G230LB"),
+        ({"OBSTYPE": None}, "OBSTYPE is missing"),
+        ({"X2DCORR": "COMPLETE"}, "the image is rectified; extract from the flc"),
+        ({"DARKCORR": "PERFORM"}, "DARKCORR is PERFORM, the image is not calibrated yet"),
+        ({"BLEVCORR": "PERFORM", "FLATCORR": "PERFORM"}, "BLEVCORR, FLATCORR are PERFORM"),
+        ({"WAVECORR": "PERFORM"}, "WAVECORR is PERFORM, the shift of the spectrum is not measured yet"),
+        ({"FLUXCORR": "MAYBE"}, "FLUXCORR is 'MAYBE'"),
+        ({"DETECTOR": "NUV-MAMA"}, "DETECTOR is 'NUV-MAMA'"),
+        ({"NEXTEND": 6}, "NEXTEND is 6"),
+    ],
+)
+def test_inputs_refused(cards: dict[str, Any], message: str, own: Path) -> None:
+    path = named(own, **cards)
+    with pytest.raises(InputError, match=message):
+        gpucti.x1d(path)
+    assert not (own / "case_x1d.fits").exists()
+
+
+def test_without_shift(own: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What a missing WAVECORR means is said; without wavelengths it does not matter."""
+    path = named(own, WAVECORR="OMIT")
+    assert not differing(gpucti.x1d(path)[0], "plain")
+    assert "WAVECORR is OMIT: wavelengths are as good as the SHIFTA1" in caplog.text
+    named(own, WAVECORR="PERFORM")
+    no = dict.fromkeys(("dispcorr", "helcorr", "fluxcorr"), False)
+    assert not differing(gpucti.x1d(path, overwrite=True, **no)[0], "counts_only")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"extrsize": 0}, "extrsize is 0"),
+        ({"extrsize": -3.0}, "extrsize is -3.0"),
+        ({"extrsize": float("nan")}, "extrsize is nan"),
+        ({"extrsize": "7"}, "extrsize is '7'"),
+        ({"a2center": 1e9}, "a2center is 1000000000.0"),
+        ({"maxsrch": -1}, "maxsrch is -1"),
+        ({"maxsrch": 2.5}, "maxsrch is 2.5"),
+        ({"bk1size": True}, "bk1size is True"),
+        ({"bktilt": 91}, "bktilt is 91"),
+        ({"backord": 7}, "backord is 7"),
+        ({"bksorder": 10}, "bksorder is 10"),
+        ({"bksmode": "average"}, "bksmode is 'average', which is not offered"),
+        ({"bksmode": None}, "bksmode is None"),
+        ({"fluxcorr": "yes"}, "fluxcorr is 'yes'"),
+        ({"fluxcorr": 1}, "fluxcorr is 1"),
+        ({"dispcorr": False}, "without DISPCORR"),
+    ],
+)
+def test_bad_options(given: dict[str, Any], message: str, plain: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        gpucti.x1d(plain / "case_flt.fits", **given)
+    assert not (plain / "case_x1d.fits").exists()
+
+
+def test_numpy_numbers_are_numbers(own: Path) -> None:
+    [made] = gpucti.x1d(own / "case_flt.fits", extrsize=np.float32(11.5))
+    assert not differing(made, "high_box")
+
+
+def test_missing_files(own: Path) -> None:
+    with pytest.raises(MissingFileError):
+        gpucti.x1d(own / "gone_flc.fits")
+    [table] = gpucti.x1d(own / "case_flt.fits")
+    with pytest.raises(InputError, match="SCI,1 is not an image extension"):
+        gpucti.x1d(table)
+
+
+# ---- the command -------------------------------------------------------------------------------------------------
+
+
+def test_command(own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Oracle: CalSTIS with these options, recorded; exit codes."""
+    path = own / "case_flt.fits"
+    boxes = ["--bk1size", "12.5", "--bk2size", "0", "--bk1offst", "15.25", "--bk2offst", "-9"]
+    code = cli.main(["x1d", str(path), "-o", str(tmp_path / "new"), "--device", "numpy", *boxes])
+    out, err = capsys.readouterr()
+    assert (code, err) == (0, "")
+    made = tmp_path / "new" / "case_x1d.fits"
+    row = float(RECORDED["boxes_given/1/A2CENTER"])
+    assert out == f"case_flt.fits -> {made}: extracted at row {row:.2f}\n"
+    assert not differing(made, "boxes_given")
+    assert cli.main(["x1d", str(path), "-o", str(tmp_path / "new")]) == 1
+    assert "the output exists" in capsys.readouterr().err
+    assert cli.main(["x1d", str(path), "--ctecorr", "--no-helcorr", "--bksmode", "off", "-v"]) == 0
+    assert "CTECORR complete" in capsys.readouterr().err
+    assert header(own / "case_x1d.fits")["HELCORR"] == "PERFORM"  # not done
+    for wrong in (["--bksmode", "average"], ["--extrsize", "wide"], ["--backord", "2"], []):
+        assert cli.main(["x1d", *wrong] + ([str(path)] if wrong else [])) == 2
+    assert cli.main(["x1d", str(path), "--extrsize", "-1", "--overwrite"]) == 1
+    assert capsys.readouterr().err.endswith("extrsize is -1.0; expected a number, 0 to 2048\n")

@@ -1,0 +1,462 @@
+"""Pictures of images and spectra: what is drawn where, what is refused, and that nothing global is touched."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from astropy.io import fits
+from matplotlib import image as mpl_image
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from support.stis_files import change, digest, listing, stis_file, stis_hdus
+
+import gpucti
+from gpucti import cli
+from gpucti.errors import InputError, MissingFileError, OutputExistsError
+from gpucti.plots.extracted import read_spectra
+from gpucti.plots.style import plain, power_of_ten, unit_text
+
+N = 64
+FLUX_UNIT, RATE_UNIT = "erg/s/cm**2/Angstrom", "Counts/s"
+FORMATS = {"WAVELENGTH": "D", "DQ": "I"}
+UNITS = {"FLUX": FLUX_UNIT, "ERROR": FLUX_UNIT, "NET": RATE_UNIT, "NET_ERROR": RATE_UNIT, "GROSS": RATE_UNIT}
+
+
+def cells(level: float = 2e-15) -> dict[str, Any]:
+    """Return the columns of a spectrum with a line, a wild pixel and an end without sensitivity."""
+    x = np.arange(N)
+    flux = level * (1 + 0.01 * x + 2 * np.exp(-((x - 40) ** 2) / 8))
+    flux[20] = 500 * level
+    error = np.full(N, 0.05 * level)
+    error[:4] = 90 * level
+    flux[1] = -80 * level
+    dq = np.zeros(N, dtype=int)
+    dq[[7, 30]] = 16, 1024  # the latter is not in SDQFLAGS
+    net = flux / 1e-15
+    return {
+        "WAVELENGTH": 3000.0 + 2.5 * x,
+        "GROSS": net + 1,
+        "BACKGROUND": np.ones(N),
+        "NET": net,
+        "FLUX": flux,
+        "ERROR": error,
+        "NET_ERROR": error / 1e-15,
+        "DQ": dq,
+    }
+
+
+def table(path: Path, *spectra: dict[str, Any], cards: dict[str, Any] | None = None, **units: str) -> Path:
+    """Write a table for each spectrum; `cards` change the primary header, `units` those of columns."""
+    hdus = stis_hdus(0, NEXTEND=len(spectra), OBSTYPE="SPECTROSCOPIC", OPT_ELEM="G430L", CENWAVE=4300, TARGNAME="STAR")
+    change(hdus[0].header, **({"APERTURE": "52X0.2", "TEXPTIME": 840.0} | (cards or {})))
+    for number, given in enumerate(spectra, start=1):
+        columns = []
+        for name, values in given.items():
+            size = "" if np.ndim(values) == 0 else len(values)
+            kind = "8A" if np.asarray(values).dtype.kind == "U" else f"{size}{FORMATS.get(name, 'E')}"
+            unit = (UNITS | units).get(name)
+            columns.append(fits.Column(name=name, format=kind, unit=unit, array=np.array([values])))
+        hdu = fits.BinTableHDU.from_columns(columns, name="SCI", ver=number)
+        hdu.header["SDQFLAGS"] = 31743
+        hdus.append(hdu)
+    hdus.writeto(path)
+    return path
+
+
+def panels(figure: Any) -> list[Axes]:
+    assert isinstance(figure, Figure)
+    return [axes for axes in figure.axes if axes.get_visible() and axes.get_label() != "<colorbar>"]
+
+
+def curves(axes: Axes) -> list[Any]:
+    return [line for line in axes.lines if line.get_drawstyle() == "steps-mid"]
+
+
+def drawn(figure: Figure, path: Path) -> np.ndarray:
+    """Return the pixels of a figure."""
+    figure.savefig(path)
+    return mpl_image.imread(path)
+
+
+# ---- extracted spectra -------------------------------------------------------------------------------------------
+
+
+def test_one_spectrum(tmp_path: Path) -> None:
+    """Oracle: the table itself, in units of the power of ten on the axis."""
+    figure = gpucti.plot_files(table(tmp_path / "o1_x1d.fits", cells()))
+    [axes] = panels(figure)
+    [curve] = curves(axes)
+    given = cells()
+    np.testing.assert_allclose(curve.get_xdata(), given["WAVELENGTH"])
+    np.testing.assert_allclose(curve.get_ydata(), given["FLUX"] * 1e15, rtol=1e-6)
+    assert axes.get_xlabel() == r"wavelength [$\mathrm{\AA}$]"
+    assert axes.get_ylabel() == r"flux [$10^{-15}$ erg s$^{-1}$ cm$^{-2}$ $\mathrm{\AA}^{-1}$]"
+    assert axes.get_title(loc="left") == "STAR   G430L 4300 Å   52X0.2   840 s"
+    assert axes.get_xlim() == (3000.0, 3000.0 + 2.5 * (N - 1))
+    low, high = axes.get_ylim()
+    assert -2 < low < 0 and 6 < high < 12  # neither the wild pixel nor the blind end decide; the line is inside
+    [band] = axes.collections
+    outline = band.get_paths()[0].vertices
+    assert (given["FLUX"][40] + given["ERROR"][40]) * 1e15 == pytest.approx(
+        max(y for x, y in outline if abs(x - given["WAVELENGTH"][40]) < 1.3), rel=1e-6
+    )
+    marks = {line.get_marker(): line for line in axes.lines if line.get_linestyle() == "None"}
+    assert marks["|"].get_xdata().tolist() == [given["WAVELENGTH"][7]]  # flagged by SDQFLAGS
+    assert marks["^"].get_xdata().tolist() == [given["WAVELENGTH"][20]]  # beyond the upper edge
+    assert len(np.unique(drawn(figure, tmp_path / "a.png"))) > 50
+
+
+def test_two_spectra(tmp_path: Path) -> None:
+    """Oracle: the second minus the first; a CTI-corrected one says so; 6 % brighter."""
+    first = table(tmp_path / "o1_x1d.fits", cells())
+    second = table(tmp_path / "o1_x1c.fits", cells(2.12e-15), cards={"PCTECORR": "COMPLETE"})
+    figure = gpucti.plot_files([first, second])
+    above, below = panels(figure)
+    assert [text.get_text().strip() for text in above.get_legend().get_texts()] == [
+        "o1_x1d",
+        "o1_x1c, CTI-corrected",
+        "flagged pixels in the box",
+    ]
+    np.testing.assert_allclose(
+        curves(below)[0].get_ydata(), (cells(2.12e-15)["FLUX"] - cells()["FLUX"]) * 1e15, rtol=1e-4, atol=1e-6
+    )
+    assert below.get_ylabel() == "x1c − x1d"
+    assert below.get_title(loc="left").startswith("median change +6.00 % where the first has S/N above 3")
+    low, high = below.get_ylim()
+    assert low < 0 < high < 2  # one sigma and the difference, not the wild pixel
+    assert above.get_title(loc="left").startswith("STAR")
+
+
+def test_difference_on_other_wavelengths(tmp_path: Path) -> None:
+    """Oracle: a straight line, shifted: the difference is its slope; beyond the overlap there is none."""
+    straight = cells() | {"FLUX": 1e-15 * (1 + 0.1 * np.arange(N)), "ERROR": np.full(N, 1e-17)}
+    shifted = straight | {"WAVELENGTH": straight["WAVELENGTH"] + 5.0}
+    names = [tmp_path / f"o{n}_x1d.fits" for n in (1, 2)]
+    figure = gpucti.plot_files([table(names[0], straight), table(names[1], shifted)])
+    _, below = panels(figure)
+    assert below.get_ylabel() == "second − first"
+    difference = curves(below)[0].get_ydata()
+    assert np.isnan(difference[:2]).all()
+    np.testing.assert_allclose(difference[2:], -0.2, rtol=1e-4)
+    far = straight | {"WAVELENGTH": straight["WAVELENGTH"] + 5000.0}
+    assert len(panels(gpucti.plot_files([names[0], table(tmp_path / "far_x1d.fits", far)]))) == 1
+
+
+def test_several_spectra(tmp_path: Path) -> None:
+    """Image sets and files overlay; the title says what they have in common; image sets can be chosen."""
+    path = table(tmp_path / "o1_x1c.fits", cells(), cells(), cards={"TARGNAME": "A"})
+    other = table(tmp_path / "o2_x1c.fits", cells(), cards={"TARGNAME": "B"})
+    [axes] = panels(gpucti.plot_files([path, other]))
+    labels = [text.get_text().strip() for text in axes.get_legend().get_texts()]
+    assert labels[:3] == ["o1_x1c [1]", "o1_x1c [2]", "o2_x1c"]
+    assert axes.get_title(loc="left") == "G430L 4300 Å   52X0.2   840 s"
+    assert panels(gpucti.plot_files(path))[1].get_ylabel() == "[2] − [1]"
+    assert len(curves(panels(gpucti.plot_files(path, imset=2))[0])) == 1
+    (tmp_path / "new").mkdir()
+    again = table(tmp_path / "new" / "o2_x1c.fits", cells(), cards={"TARGNAME": "B"})
+    above, below = panels(gpucti.plot_files([other, again], flags=False))
+    assert [t.get_text().strip() for t in above.get_legend().get_texts()] == [
+        f"{tmp_path.name}/o2_x1c",
+        "new/o2_x1c",
+    ]
+    assert below.get_ylabel() == "second − first"
+
+
+def test_columns_and_ranges(tmp_path: Path) -> None:
+    """Oracle: the table; without FLUXCORR the net counts are drawn, without wavelengths over pixels."""
+    path = table(tmp_path / "o1_x1d.fits", cells())
+    [axes] = panels(gpucti.plot_files(path, column="gross", xrange=(3020, 3040), yrange=(0, 9), flags=False))
+    np.testing.assert_allclose(curves(axes)[0].get_ydata(), cells()["GROSS"], rtol=1e-6)
+    assert axes.get_ylabel() == r"gross counts [counts s$^{-1}$]"
+    assert axes.get_xlim() == (3020, 3040) and axes.get_ylim() == (0, 9)
+    plainly = cells() | {"FLUX": np.zeros(N), "WAVELENGTH": np.zeros(N)}
+    [axes] = panels(gpucti.plot_files(table(tmp_path / "o2_x1d.fits", plainly, ERROR=RATE_UNIT)))
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("column [pixel]", r"net counts [counts s$^{-1}$]")
+    assert curves(axes)[0].get_xdata().tolist() == list(range(1, N + 1))
+    [axes] = panels(gpucti.plot_files(path, column="background"))
+    assert not axes.collections  # a background has no errors of its own
+
+
+# ---- images ------------------------------------------------------------------------------------------------------
+
+
+def test_image(tmp_path: Path) -> None:
+    """Oracle: the pixels, and edges at half pixels from 1; flags where DQ has bits of SDQFLAGS."""
+    path = stis_file(tmp_path / "o1_flt.fits", 1, shape=(24, 20), OBSTYPE="IMAGING", TARGNAME="M 1")
+    figure = gpucti.plot_files(path, flags=True)
+    [axes] = panels(figure)
+    picture, marks = axes.images
+    np.testing.assert_array_equal(picture.get_array(), fits.getdata(path, "SCI", 1).astype(float))
+    assert picture.get_extent() == [0.5, 20.5, 0.5, 24.5]
+    assert picture.origin == "lower"
+    assert [list(place) for place in np.argwhere(~np.ma.getmaskarray(marks.get_array()))] == [[0, 0], [0, 1]]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("column [pixel]", "row [pixel]")
+    assert axes.get_title(loc="left") == "o1_flt"
+    assert axes.get_title(loc="right") == "read out at the top"
+    bar = next(axes for axes in figure.axes if axes.get_label() == "<colorbar>")
+    assert bar.get_ylabel() == "signal [counts]"
+    assert len(bar.get_yticks()) >= 3
+    low, high = picture.norm.vmin, picture.norm.vmax
+    assert low < 3 < high  # the sky
+
+
+def test_images_on_one_scale(tmp_path: Path) -> None:
+    paths = [stis_file(tmp_path / f"o{n}_flt.fits", n, seed=n) for n in (1, 2)]
+    figure = gpucti.plot_files(paths)
+    drawn_panels = panels(figure)
+    assert [axes.get_title(loc="left") for axes in drawn_panels] == ["o1_flt", "o2_flt [1 of 2]", "o2_flt [2 of 2]"]
+    assert len({id(axes.images[0].norm) for axes in drawn_panels}) == 1
+    assert len(panels(gpucti.plot_files(paths[1], imset=2))) == 1
+
+
+def rectified(path: Path, **cards: Any) -> Path:
+    """Write a rectified spectrum: 2 Angstrom and 0.05 arcseconds to the pixel, an empty margin."""
+    hdus = stis_hdus(1, shape=(30, 40), OBSTYPE="SPECTROSCOPIC", X2DCORR="COMPLETE", OPT_ELEM="G430L", CENWAVE=4300)
+    for name in ("SCI", "ERR"):
+        hdus[name, 1].data[:5] = 0
+    given = {"CRPIX1": 20.0, "CRVAL1": 4300.0, "CD1_1": 2.0, "CRPIX2": 15.0, "CRVAL2": 0.0, "CD2_2": 0.05 / 3600}
+    change(hdus["SCI", 1].header, **(given | {"BUNIT": "erg /s /cm**2 /angstrom /arcsec**2"} | cards))
+    hdus.writeto(path)
+    return path
+
+
+def test_rectified_spectrum(tmp_path: Path) -> None:
+    """Oracle: the WCS by hand; what is not on the detector is empty, and does not count for the scale."""
+    figure = gpucti.plot_files(rectified(tmp_path / "o1_x2d.fits"), xrange=(4280, 4320), yrange=(-0.3, 0.3))
+    [axes] = panels(figure)
+    np.testing.assert_allclose(axes.images[0].get_extent(), [4261.0, 4341.0, -0.725, 0.775])
+    assert np.ma.getmaskarray(np.ma.masked_invalid(axes.images[0].get_array()))[:5].all()
+    assert axes.get_xlim() == (4280, 4320) and axes.get_ylim() == (-0.3, 0.3)
+    assert axes.get_ylabel() == "along the slit [arcsec]"
+    bar = next(axes for axes in figure.axes if axes.get_label() == "<colorbar>")
+    assert "arcsec$^{-2}$" in bar.get_ylabel()
+    for cards, message in [({"CD1_1": 0.0}, "CD1_1, CD2_2 are 0"), ({"CRPIX2": None}, "CRPIX2 is missing")]:
+        bad = rectified(tmp_path / f"{len(message)}_x2d.fits", **cards)
+        with pytest.raises(InputError, match=message):
+            gpucti.plot_files(bad)
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, -1e30, np.nan, np.inf])
+def test_flat_and_empty_images(value: float, tmp_path: Path) -> None:
+    """Nothing but one value, or no number at all, is a picture too."""
+    path = stis_file(tmp_path / "o1_flt.fits")
+    with fits.open(path, mode="update") as hdus:
+        hdus["SCI", 1].data[:] = value
+    assert gpucti.plot_files(path, tmp_path / "a.png") == tmp_path / "a.png"
+    empty = cells() | {"FLUX": np.full(N, value), "ERROR": np.full(N, np.nan)}
+    tables = [table(tmp_path / f"o{n}_x1d.fits", empty) for n in (1, 2)]
+    gpucti.plot_files(tables, tmp_path / "b.png", column="flux")
+
+
+# ---- output ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg", "PNG"])
+def test_output(suffix: str, tmp_path: Path) -> None:
+    """Oracle: the first bytes of each format; what exists stays; inputs too."""
+    path = table(tmp_path / "o1_x1d.fits", cells())
+    before = digest(path)
+    target = tmp_path / f"a.{suffix}"
+    assert gpucti.plot_files(path, target, dpi=40) == target
+    starts = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
+    assert target.read_bytes().startswith(starts[suffix.lower()])
+    target.write_bytes(b"precious")
+    with pytest.raises(OutputExistsError):
+        gpucti.plot_files(path, target)
+    assert target.read_bytes() == b"precious"
+    gpucti.plot_files(path, target, overwrite=True)
+    assert digest(path) == before
+    assert listing(tmp_path) == sorted(["o1_x1d.fits", target.name])
+
+
+def test_nothing_global_is_touched(tmp_path: Path) -> None:
+    """Oracle: the modules of a fresh process: no pyplot, so no backend is chosen; no matplotlib before it is needed."""
+    path = table(tmp_path / "o1_x1d.fits", cells())
+    script = f"""
+import sys, gpucti
+gpucti.plot_files({str(path)!r}, {str(tmp_path / "a.png")!r})
+print("matplotlib.pyplot" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
+    script = "import sys, gpucti.plots.files; print([n for n in sys.modules if n.startswith('matplotlib')])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_figure_of_the_caller(tmp_path: Path) -> None:
+    figure = Figure()
+    figure.subplots()
+    path = table(tmp_path / "o1_x1d.fits", cells())
+    for _ in range(2):
+        assert gpucti.plot_files(path, figure=figure) is figure
+        assert len(figure.axes) == 1
+
+
+# ---- hostile input -----------------------------------------------------------------------------------------------
+
+
+def test_texts_are_drawn_as_they_stand(tmp_path: Path) -> None:
+    """Neither formulas nor labels that matplotlib leaves out nor missing glyphs: no warning, no error."""
+    name = r"_a$\frac$b_x1d"
+    path = table(tmp_path / f"{name}.fits", cells(), cards={"TARGNAME": r"$\sqrt{$^_", "TEXPTIME": "long"})
+    figure = gpucti.plot_files(path, tmp_path / "a.png")
+    [axes] = panels(gpucti.plot_files(path))
+    assert axes.get_legend().get_texts()[0].get_text() == " " + name.replace("$", r"\$")
+    assert figure == tmp_path / "a.png"
+    assert plain("星 \n\x07") == "? ??"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        odd = stis_file(tmp_path / "星_flt.fits", CCDAMP="$", TARGNAME="a\\b")
+        gpucti.plot_files(odd, tmp_path / "b.png")
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in cells().items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (cells() | {"FLUX": np.zeros(N - 1)}, r"column FLUX has the shape \(1, 63\); expected \(1, 64\)"),
+        (cells() | {"FLUX": "no flux"}, "column FLUX holds no plain numbers"),
+        (cells() | {"WAVELENGTH": 3000.0}, r"column WAVELENGTH has the shape \(1,\)"),
+        ({"WAVELENGTH": cells()["WAVELENGTH"]}, "none of the columns FLUX, NET, GROSS, BACKGROUND is there"),
+    ],
+)
+def test_bad_tables(given: dict[str, Any], message: str, tmp_path: Path) -> None:
+    path = table(tmp_path / "o1_x1d.fits", given)
+    with pytest.raises(InputError, match=message):
+        gpucti.plot_files(path)
+
+
+def test_tables_with_less(tmp_path: Path) -> None:
+    """Columns that are not needed may be missing; a table without rows is no spectrum."""
+    for name in ("ERROR", "DQ", "NET", "GROSS", "NET_ERROR"):
+        path = table(tmp_path / f"no{name}_x1d.fits", without(name))
+        gpucti.plot_files([path, path])
+    path = table(tmp_path / "net_x1d.fits", without("FLUX"))
+    assert panels(gpucti.plot_files(path))[0].get_ylabel().startswith("net counts")
+    with pytest.raises(InputError, match="there is no column FLUX"):
+        gpucti.plot_files(path, column="flux")
+    columns = fits.ColDefs([fits.Column("WAVELENGTH", "4D"), fits.Column("FLUX", "4E")])
+    hdus = stis_hdus(0, NEXTEND=1)
+    hdus.append(fits.BinTableHDU.from_columns(columns, nrows=0, name="SCI"))
+    hdus.writeto(tmp_path / "empty_x1d.fits")
+    with pytest.raises(InputError, match="no table of extracted spectra with a row"):
+        gpucti.plot_files(tmp_path / "empty_x1d.fits")
+
+
+def test_refusals(tmp_path: Path) -> None:
+    """Each wrong call is one clear error, and writes nothing."""
+    spectrum, image = table(tmp_path / "o1_x1d.fits", cells()), stis_file(tmp_path / "o1_flt.fits", 2)
+    counts = table(tmp_path / "o2_x1d.fits", cells(), FLUX="Jy")
+    neither = tmp_path / "x_pcte.fits"
+    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(np.zeros(2, dtype=[("A", "f4")]))]).writeto(neither)
+    text = tmp_path / "notes.txt"
+    text.write_text("no FITS")
+    before = listing(tmp_path)
+    cases: list[tuple[Any, dict[str, Any], str]] = [
+        ([spectrum, image], {}, "do not go into one picture"),
+        ([spectrum, counts], {}, "FLUX is in Jy and in erg/s"),
+        (neither, {}, "holds neither images"),
+        (text, {}, "is not a FITS file"),
+        (tmp_path, {}, "is a folder"),
+        ([], {}, "no files given"),
+        (spectrum, {"output": tmp_path / "a.fits"}, "is no name of a picture"),
+        (spectrum, {"output": tmp_path / "png"}, "is no name of a picture"),
+        (spectrum, {"output": tmp_path / "gone" / "a.png"}, "there is no folder"),
+        (spectrum, {"xrange": (1, 2)}, "nothing lies in the x range; it goes from 3000 to 3157.5 Angstrom"),
+        (image, {"xrange": (100, 200)}, "nothing lies in the range"),
+        (spectrum, {"yrange": (2, 1)}, "yrange is 2, 1; expected two numbers, the smaller one first"),
+        (spectrum, {"xrange": (1, np.inf)}, "xrange is 1, inf"),
+        (spectrum, {"xrange": 5}, "xrange is 5; expected two numbers"),
+        (spectrum, {"xrange": "ab"}, "xrange is 'ab'"),
+        (spectrum, {"column": "colour"}, "column is 'colour'"),
+        (image, {"column": "net"}, "is an image; leave it out"),
+        (spectrum, {"imset": 2}, "there is no spectrum of image set 2; it has 1"),
+        (image, {"imset": 3}, "there is no image set 3; it has 2"),
+        (image, {"imset": 0}, "imset is 0"),
+        (image, {"imset": True}, "imset is True"),
+        (image, {"dpi": 5}, "dpi is 5"),
+        (stis_file(tmp_path / "many_flt.fits", 13), {}, "13 image sets do not fit into one picture"),
+        (table(tmp_path / "many_x1d.fits", *[cells()] * 15), {}, "15 spectra cannot be told apart"),
+    ]
+    for files, given, message in cases:
+        with pytest.raises(InputError, match=message):
+            gpucti.plot_files(files, **({"output": tmp_path / "a.png"} | given))
+    with pytest.raises(MissingFileError):
+        gpucti.plot_files(tmp_path / "gone.fits")
+    assert listing(tmp_path) == sorted([*before, "many_flt.fits", "many_x1d.fits"])
+
+
+def test_words() -> None:
+    """Oracle: units as the files have them, powers of ten by hand."""
+    assert unit_text("") == ""
+    assert unit_text("COUNTS", 3) == r" [$10^{3}$ counts]"
+    assert unit_text("Jy $") == r" [Jy \$]"
+    assert [power_of_ten(np.array([-v, 0.0])) for v in (3e-15, 0.02, 0.001, 500.0, 2e6, np.inf, 0.0)] == [
+        -15, 0, -3, 0, 6, 0, 0,
+    ]  # fmt: skip
+
+
+# ---- real tables, and the command --------------------------------------------------------------------------------
+
+
+@pytest.mark.golden
+def test_golden_tables(golden_visit: Path, tmp_path: Path) -> None:
+    """Oracle: CalSTIS's tables; the correction makes the star of the golden visit 7 to 8 % brighter."""
+    expected = golden_visit / "expected"
+    paths = [expected / "5_plain_calstis" / "osy102010_sx1.fits", expected / "4_products" / "osy102010_s1c.fits"]
+    above, below = panels(gpucti.plot_files(paths))
+    for curve, path in zip(curves(above), paths, strict=True):
+        [spectrum] = read_spectra(path)
+        np.testing.assert_allclose(curve.get_ydata(), spectrum.columns["FLUX"] * 1e15, rtol=1e-12)
+    assert below.get_title(loc="left").startswith("median change +7.6")
+    assert gpucti.plot_files(paths, tmp_path / "a.png").stat().st_size > 50_000  # type: ignore[union-attr]
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = table(tmp_path / "o1_x1d.fits", cells())
+    target = tmp_path / "a.png"
+    given = ["--column", "net", "-x", "3010", "3100", "--no-flags", "--dpi", "50"]
+    assert cli.main(["plot", str(path), "-o", str(target), *given]) == 0
+    assert capsys.readouterr() == (f"{target} written\n", "")
+    assert cli.main(["plot", str(path), "-o", str(target)]) == 1
+    assert "the output exists" in capsys.readouterr().err
+    assert cli.main(["plot", "-o", str(target)]) == 2
+    assert cli.main(["plot", str(path), "--column", "colour"]) == 2
+
+
+def test_window(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without -o the picture is drawn into a window; without a display that is an error that says what to do."""
+    path = table(tmp_path / "o1_x1d.fits", cells())
+    figure, shown = Figure(), []
+    with monkeypatch.context() as patch:
+        patch.setattr("gpucti.cli.spectra._window", lambda: (figure, lambda: shown.append(len(figure.axes))))
+        assert cli.main(["plot", str(path)]) == 0
+    assert shown == [1]
+    environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    done = subprocess.run(
+        [sys.executable, "-m", "gpucti.cli", "plot", str(path)],
+        env=environment | {"MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there is no display for a window; name a picture to write, -o FILE.png." in done.stderr
+
+
+def test_settings_of_matplotlib_are_left_alone(tmp_path: Path) -> None:
+    before = dict(mpl.rcParams)
+    gpucti.plot_files(stis_file(tmp_path / "o1_flt.fits"), tmp_path / "a.png", dpi=30)
+    assert dict(mpl.rcParams) == before
