@@ -155,7 +155,7 @@ def viable_ccd_file(
         raise InputError(f"earliest_date_allowed is {earliest_date_allowed!r}; expected a datetime.datetime")
     primary = read_primary(file)
     if text_keyword(primary, "INSTRUME", f"{os.fspath(file)}[0]") != "STIS":
-        raise InputError(f"{os.fspath(file)}[0]: INSTRUME is {primary['INSTRUME']!r}; expected 'STIS'")
+        raise InputError(f"INSTRUME is {primary['INSTRUME']!r}; expected 'STIS'", where=f"{os.fspath(file)}[0]")
     limits = Limits(
         NORMAL.earliest if earliest_date_allowed is None else as_utc(earliest_date_allowed),
         NORMAL.amps if amplifiers_allowed is None else amplifiers_allowed,

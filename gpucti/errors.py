@@ -4,22 +4,45 @@ Every message says where, what was found, what is allowed and what to do. Each c
 built-in a caller would expect, so that ``except ValueError`` keeps working.
 """
 
+from __future__ import annotations
+
+from typing import Self
+
 
 class GpuctiError(Exception):
-    """Base of every error that gpucti raises on purpose."""
+    """Base of every error that gpucti raises on purpose.
+
+    Parameters
+    ----------
+    reason : str
+        What was found, what is allowed, what to do.
+    where : path or str, optional
+        What it is about: a file, an extension (``x.fits[SCI,1]``), an element of an argument (``mjd[3]``).
+
+    Attributes
+    ----------
+    reason, where : str
+        As given; ``str(error)`` is ``where: reason``, or the reason alone where there is no place.
+    """
+
+    def __init__(self, reason: object = "", *, where: object = "") -> None:
+        self.reason, self.where = str(reason), str(where)
+        super().__init__(f"{self.where}: {self.reason}" if self.where else self.reason)
+
+    def __str__(self) -> str:
+        """Return the message alone (OSError would print a tuple)."""
+        return str(self.args[0])
+
+    def at(self, where: object) -> Self:
+        """Return the same error about a larger place: ``where: `` goes before the whole message."""
+        return type(self)(str(self), where=where)
 
 
 class InputError(GpuctiError, ValueError):
     """An array, an option or a science file is not what the correction needs."""
 
 
-class _MessageAlone(Exception):
-    def __str__(self) -> str:
-        """Return the message alone (OSError would print a tuple)."""
-        return str(self.args[0]) if self.args else ""
-
-
-class MissingFileError(_MessageAlone, InputError, FileNotFoundError):
+class MissingFileError(InputError, FileNotFoundError):
     """A named input file does not exist."""
 
 
@@ -31,7 +54,7 @@ class BackendUnavailable(GpuctiError, RuntimeError):
     """A backend was asked for by name and cannot run here; the message says why."""
 
 
-class OutputExistsError(_MessageAlone, GpuctiError, FileExistsError):
+class OutputExistsError(GpuctiError, FileExistsError):
     """An output file exists and overwriting was not asked for."""
 
 
@@ -39,7 +62,7 @@ class EngineError(GpuctiError, RuntimeError):
     """A calibration engine cannot run here, or failed; the message names the exposure and the step."""
 
 
-class MissingDarksError(_MessageAlone, InputError, FileNotFoundError):
+class MissingDarksError(InputError, FileNotFoundError):
     """Component darks that the anneal list names are not in the folder of darks."""
 
 

@@ -343,7 +343,7 @@ class Mast:
         hint = "check network and proxy, or work without the archive (--anneals FILE)"
         if self._guard.status in (401, 403):
             hint = "darks are public, so if MAST_API_TOKEN is set it may have expired: renew it or unset it"
-        return ArchiveError(f"{self.server}: {what}: {why}; {hint}")
+        return ArchiveError(f"{what}: {why}; {hint}", where=self.server)
 
 
 class Refusal(ArchiveError):

@@ -101,14 +101,14 @@ def check_dark(path: Path, name: str, size: int | None = None) -> None:
     hdus, _ = read_hdus(path)
     rootname = text_keyword(hdus[0].header, "ROOTNAME", f"{path}[0]").upper()
     if rootname != name:
-        raise InputError(f"{path}: ROOTNAME is {rootname!r}; expected {name}")
+        raise InputError(f"ROOTNAME is {rootname!r}; expected {name}", where=path)
     for index, hdu in enumerate(hdus):
         header, content = hdu.header, stored_bytes(hdu)
         data = content[len(content) - _data_bytes(hdu) :]
         if "DATASUM" in header and str(_ones_sum(data)) != str(header["DATASUM"]).strip():
-            raise InputError(f"{path}[{index}]: the data do not have the checksum that DATASUM announces")
+            raise InputError("the data do not have the checksum that DATASUM announces", where=f"{path}[{index}]")
         if fresh and str(header.get("CHECKSUM", "")).strip("0 ") and _ones_sum(content) not in (0, 0xFFFFFFFF):
-            raise InputError(f"{path}[{index}]: does not have the checksum that CHECKSUM announces")
+            raise InputError("does not have the checksum that CHECKSUM announces", where=f"{path}[{index}]")
 
 
 def _data_bytes(hdu: object) -> int:

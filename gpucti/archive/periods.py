@@ -167,7 +167,7 @@ class PeriodFinder:
             if not found.short:
                 break
         if found.short or found.start is None:
-            raise ArchiveError(f"{format_utc(when)}: {found.short}; {_OVERRIDE}")
+            raise ArchiveError(f"{found.short}; {_OVERRIDE}", where=format_utc(when))
         return self._finished(found)
 
     def _in_window(self, when: datetime, begin: datetime, stop: datetime) -> _Found:

@@ -95,7 +95,7 @@ def exposure_starts(files: Files) -> dict[Path, datetime]:
     for path in dict.fromkeys(paths):
         primary = read_primary(path)
         if str(primary.get("INSTRUME")).strip() != "STIS":
-            raise InputError(f"{path}[0]: INSTRUME is {primary.get('INSTRUME')!r}; expected 'STIS'")
+            raise InputError(f"INSTRUME is {primary.get('INSTRUME')!r}; expected 'STIS'", where=f"{path}[0]")
         starts[path] = start_time(primary, f"{path}[0]")
     return starts
 

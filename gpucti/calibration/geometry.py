@@ -50,7 +50,7 @@ class PixelMap:
         scale = tuple(number_keyword(header, name, where, default=1) for name in ("LTM1_1", "LTM2_2"))
         shift = tuple(number_keyword(header, name, where, default=0) for name in ("LTV1", "LTV2"))
         if min(scale) <= 0:
-            raise InputError(f"{where}: LTM1_1, LTM2_2 are {scale}; expected 1 over the binning")
+            raise InputError(f"LTM1_1, LTM2_2 are {scale}; expected 1 over the binning", where=where)
         return cls((scale[0], scale[1]), (shift[0] + (scale[0] - 1), shift[1] + (scale[1] - 1)))
 
     def output_size(self, size: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:
@@ -141,7 +141,7 @@ def read_distortion(exposure: StisKeywords, references: References) -> Distortio
     except InputError as error:
         raise ReferenceFileError(str(error)) from error
     if not 1 <= order <= MAX_ORDER:
-        raise ReferenceFileError(f"{table.path}[1]: NORDER is {order}; expected 1 to {MAX_ORDER}")
+        raise ReferenceFileError(f"NORDER is {order}; expected 1 to {MAX_ORDER}", where=f"{table.path}[1]")
     coefficients = np.zeros((2, order + 1, order + 1))
     for axis, letter in enumerate("XY"):
         for i in range(order + 1):
@@ -151,7 +151,7 @@ def read_distortion(exposure: StisKeywords, references: References) -> Distortio
                     coefficients[axis, i, j] = table.number(name, row)
     sizes = [table.number(name, row) for name in ("CXSIZE", "CYSIZE")]
     if any(size != int(size) or not 1 <= size <= 32767 for size in sizes):
-        raise ReferenceFileError(f"{table.path}: CXSIZE, CYSIZE of row {row + 1} are {sizes}; expected pixels")
+        raise ReferenceFileError(f"CXSIZE, CYSIZE of row {row + 1} are {sizes}; expected pixels", where=table.path)
     texts = (table.pedigree_of(row), table.descrip, table.descrip_of(row))
     return Distortion(
         size=(int(sizes[0]), int(sizes[1])),
@@ -200,14 +200,16 @@ def geocorr(
     """
     distortion = distortion or read_distortion(exposure, references)
     if distortion.dummy:
-        raise ReferenceFileError(f"{exposure.path}: GEOCORR cannot be done, the IDCTAB only fills a place (DUMMY)")
+        raise ReferenceFileError("GEOCORR cannot be done, the IDCTAB only fills a place (DUMMY)", where=exposure.path)
     imsets = []
     for number, imset in enumerate(exposure.imsets, start=1):
         where = f"{exposure.path}[SCI,{number}]"
         pixels = PixelMap.of(imset.headers[0], where)
         columns, rows = pixels.output_size(distortion.size, exposure.shape)
         if min(exposure.shape) < 2 or min(columns, rows) < 1:
-            raise InputError(f"{where}: {exposure.shape} pixels (rows, columns) cannot be resampled; expected an image")
+            raise InputError(
+                f"{exposure.shape} pixels (rows, columns) cannot be resampled; expected an image", where=where
+            )
         with np.errstate(over="ignore", invalid="ignore"):  # infinite positions lie outside; NaN pixels stay NaN
             headers = _headers(imset, distortion, pixels, where)
             sci, err, dq = _resample(imset, distortion, pixels, (rows, columns), backend)
@@ -310,7 +312,9 @@ def _headers(
         mapped = np.array(distortion(reference[0], reference[1])) * scale + offset
         place = target + (place - mapped)
     if not np.isfinite(place).all():
-        raise ReferenceFileError(f"{where}: by the IDCTAB the reference pixel {target + 1} lies nowhere; use another")
+        raise ReferenceFileError(
+            f"by the IDCTAB the reference pixel {target + 1} lies nowhere; use another", where=where
+        )
     headers = tuple(header.copy() for header in imset.headers)
     for header in headers:
         for name, value in zip(("CRPIX1", "CRPIX2"), place + 1, strict=True):

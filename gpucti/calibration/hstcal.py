@@ -155,7 +155,7 @@ class HstcalEngine:
         work = read_work(exposure)
         if work.nothing:
             raise InputError(
-                f"{exposure.path}: nothing to do, no calibration switch is PERFORM; is it calibrated already?"
+                "nothing to do, no calibration switch is PERFORM; is it calibrated already?", where=exposure.path
             )
         _require_references(exposure, self.references(exposure))
         paths = _product_paths(exposure, work.kinds, outdir, suffixes)
@@ -181,7 +181,7 @@ class HstcalEngine:
         """Give a folder with the exposure in it, for as long as it is needed."""
         runs, detail = available(self._environment)
         if not runs:
-            raise EngineError(f"{exposure.path}: engine 'hstcal' cannot run here: {detail}")
+            raise EngineError(f"engine 'hstcal' cannot run here: {detail}", where=exposure.path)
         try:
             folder = tempfile.TemporaryDirectory(prefix="gpucti-")
         except OSError as error:
@@ -240,8 +240,8 @@ class _Workplace:
             return None
         if ".." in place.parts or (variable and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable)):
             raise ReferenceFileError(
-                f"{self.exposure.path}[0]: {key} is {name!r}; expected a name without '..', such as oref$name.fits "
-                "(hstcal engine)"
+                f"{key} is {name!r}; expected a name without '..', such as oref$name.fits (hstcal engine)",
+                where=f"{self.exposure.path}[0]",
             )
         if not variable:
             return place
@@ -266,7 +266,7 @@ class _Workplace:
         name = text_keyword(exposure.primary, "WAVECAL", f"{exposure.path}[0]")
         path = resolve_reference(name, exposure.path.parent, self.environment)
         if path is None:
-            raise MissingFileError(f"{exposure.path}[0]: WAVECAL is {name!r}; there is no such file beside it")
+            raise MissingFileError(f"WAVECAL is {name!r}; there is no such file beside it", where=f"{exposure.path}[0]")
         wavecal = Exposure.read(path)
         wavecal.primary.update(exposure.wavecal_names)
         self.link_references(wavecal.primary)
@@ -348,15 +348,18 @@ def _bring(path: Path, place: Path, *, link: bool = False) -> None:
         else:
             shutil.copyfile(path, place)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ReferenceFileError(f"{path}: the compressed data are damaged ({error}); get the file again") from error
+        raise ReferenceFileError(
+            f"the compressed data are damaged ({error}); get the file again", where=path
+        ) from error
     except OSError as error:
         raise _unusable(path, error) from error
 
 
 def _unusable(path: Path, error: OSError) -> EngineError:
     return EngineError(
-        f"{path}: cannot be brought into the temporary folder of CalSTIS ({error}); make space, or name another folder "
-        "in TMPDIR"
+        f"cannot be brought into the temporary folder of CalSTIS ({error}); make space, or name another folder "
+        "in TMPDIR",
+        where=path,
     )
 
 
@@ -365,8 +368,8 @@ def _require_references(exposure: StisKeywords, needed: list[Required]) -> None:
     if missing:
         names = ", ".join(f"{need.keyword} ({need.name or 'blank'})" for need in missing)
         raise ReferenceFileError(
-            f"{exposure.path}: reference files are missing: {names}; check the names and the folders (oref) they point "
-            "to"
+            f"reference files are missing: {names}; check the names and the folders (oref) they point to",
+            where=exposure.path,
         )
 
 
@@ -376,7 +379,7 @@ def _product_paths(
     """Return where the products go; none of these files exists."""
     unnamed = [kind for kind in kinds if not suffixes.get(kind)]
     if unnamed:
-        raise InputError(f"{exposure.path}: makes {', '.join(unnamed)}, for which `suffixes` has no name; add them")
+        raise InputError(f"makes {', '.join(unnamed)}, for which `suffixes` has no name; add them", where=exposure.path)
     root = exposure.path.name.partition(".")[0].partition("_")[0]
     paths = {kind: outdir / f"{root}_{suffixes[kind]}.fits" for kind in KINDS if kind in kinds}
     for path in paths.values():

@@ -126,7 +126,7 @@ class NativeEngine:
         work = read_work(exposure)
         if work.nothing:
             raise InputError(
-                f"{exposure.path}: nothing to do, no calibration switch is PERFORM; is it calibrated already?"
+                "nothing to do, no calibration switch is PERFORM; is it calibrated already?", where=exposure.path
             )
         self._require_references(exposure)
         trailer = _trailer("Calibration", exposure)
@@ -221,8 +221,8 @@ class NativeEngine:
         if missing:
             names = ", ".join(f"{need.keyword} ({need.name or 'blank'})" for need in missing)
             raise ReferenceFileError(
-                f"{exposure.path}: reference files are missing: {names}; check the names and the folders (oref) they "
-                "point to"
+                f"reference files are missing: {names}; check the names and the folders (oref) they point to",
+                where=exposure.path,
             )
 
 
@@ -273,7 +273,7 @@ def _paths(exposure: Exposure, kinds: Sequence[str], outdir: Path, suffixes: Map
     """Return where the products go; none of these files exists."""
     unnamed = [kind for kind in kinds if not suffixes.get(kind)]
     if unnamed:
-        raise InputError(f"{exposure.path}: makes {', '.join(unnamed)}, for which `suffixes` has no name; add them")
+        raise InputError(f"makes {', '.join(unnamed)}, for which `suffixes` has no name; add them", where=exposure.path)
     root = exposure.path.name.partition(".")[0].partition("_")[0]
     paths = {kind: outdir / f"{root}_{suffixes[kind]}.fits" for kind in kinds}
     for path in paths.values():

@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from gpucti.errors import InputError, ReferenceFileError
-from gpucti.io.fitsfile import image_shape, is_null, read_hdus, read_image, text_keyword
+from gpucti.errors import ReferenceFileError
+from gpucti.io.cards import Cards
+from gpucti.io.exposure import StisKeywords
+from gpucti.io.fitsfile import image_shape, is_null, read_hdus, read_image, read_stored
 from gpucti.io.fitstables import DAMAGE
 from gpucti.references.names import resolve_reference
 
@@ -71,6 +73,16 @@ class ReferenceImage:
         """Whether the file only fills a place."""
         return is_dummy(self.pedigree)
 
+    @property
+    def cards(self) -> Cards:
+        """The primary header."""
+        return Cards(self.primary, f"{self.path}[0]", ReferenceFileError)
+
+    @property
+    def sci_cards(self) -> Cards:
+        """The SCI header."""
+        return Cards(self.sci_header, f"{self.path}[SCI,1]", ReferenceFileError)
+
 
 @dataclass(frozen=True, eq=False)
 class ReferenceTable:
@@ -101,6 +113,11 @@ class ReferenceTable:
         return is_dummy(self.pedigree)
 
     @property
+    def cards(self) -> Cards:
+        """The header of the table extension."""
+        return Cards(self.header, f"{self.path}[{self.header.get('EXTNAME', 1)}]", ReferenceFileError)
+
+    @property
     def n_rows(self) -> int:
         """Number of rows."""
         return len(self.data)
@@ -118,11 +135,11 @@ class ReferenceTable:
             There is no such column, or it cannot be read.
         """
         if not self.has(name):
-            raise ReferenceFileError(f"{self.path}: column {name} is missing (have {', '.join(self.data.names)})")
+            raise ReferenceFileError(f"column {name} is missing (have {', '.join(self.data.names)})", where=self.path)
         try:
             cells = np.asarray(self.data[name])
         except (*DAMAGE, ValueError, IndexError) as error:
-            raise ReferenceFileError(f"{self.path}: column {name} cannot be read ({error})") from error
+            raise ReferenceFileError(f"column {name} cannot be read ({error})", where=self.path) from error
         if cells.dtype.kind in "SU":
             return np.char.rstrip(cells.astype(str))
         return cells.astype(cells.dtype.newbyteorder("="), copy=False)
@@ -131,14 +148,14 @@ class ReferenceTable:
         """Return a cell that holds text, without blanks at its end."""
         cells = self.column(name)
         if cells.dtype.kind != "U" or cells.ndim != 1:
-            raise ReferenceFileError(f"{self.path}: {name} holds {cells.dtype}; expected text")
+            raise ReferenceFileError(f"{name} holds {cells.dtype}; expected text", where=self.path)
         return str(cells[row])
 
     def number(self, name: str, row: int) -> float:
         """Return a cell that holds one finite number."""
         cells = self.column(name)
         if cells.dtype.kind not in "iuf" or cells.ndim != 1 or not math.isfinite(cells[row]):
-            raise ReferenceFileError(f"{self.path}: {name} of row {row + 1} is {cells[row]!r}; expected a number")
+            raise ReferenceFileError(f"{name} of row {row + 1} is {cells[row]!r}; expected a number", where=self.path)
         return float(cells[row])
 
     def matching(self, **values: str | int | float) -> list[int]:
@@ -151,7 +168,7 @@ class ReferenceTable:
             cells = self.column(name)
             if isinstance(value, str) != (cells.dtype.kind == "U") or cells.ndim != 1:
                 kind = "text" if isinstance(value, str) else "one number"
-                raise ReferenceFileError(f"{self.path}: column {name} holds {cells.dtype}; expected {kind} per row")
+                raise ReferenceFileError(f"column {name} holds {cells.dtype}; expected {kind} per row", where=self.path)
             if isinstance(value, str):
                 chosen &= (cells == value.rstrip()) | (cells == ANY_TEXT)
             else:
@@ -169,7 +186,7 @@ class ReferenceTable:
         rows = self.matching(**values)
         if not rows:
             wanted = ", ".join(f"{name} = {value!r}" for name, value in values.items())
-            raise ReferenceFileError(f"{self.path}: no row for {wanted}; the table does not cover this observation")
+            raise ReferenceFileError(f"no row for {wanted}; the table does not cover this observation", where=self.path)
         return rows[0]
 
     def pedigree_of(self, row: int) -> str:
@@ -207,36 +224,22 @@ class References:
         self._hdus: dict[Path, fits.HDUList] = {}
         self._tables: dict[tuple[Path, int | str], ReferenceTable] = {}
         self._digests: dict[Path, str] = {}
+        self._stored: dict[Path, bytes] = {}  # read for a digest, not opened yet
         self.kept: dict[tuple[object, ...], object] = {}
 
-    def find(self, header: fits.Header, keyword: str, folder: Path) -> Path | None:
-        """Return the file that a keyword names; None if the keyword is missing, blank or ``N/A``.
+    def of(self, exposure: StisKeywords) -> HeaderReferences:
+        """Return the reference files that an exposure's primary header names; relative names count from its folder."""
+        return HeaderReferences(exposure.cards, exposure.path.parent, self)
 
-        Raises
-        ------
-        ReferenceFileError
-            The file does not exist.
-        InputError
-            The keyword holds no text.
-        """
-        name = reference_name(header, keyword)
-        if not name:
-            return None
-        path = resolve_reference(name, folder, self.environment)
-        if path is None:
-            variable = f"; is the environment variable {_variable(name)!r} set?" if "$" in name else ""
-            raise ReferenceFileError(f"{keyword} names {name!r}, which is not found{variable or f' (from {folder})'}")
-        return path
+    # `find`, `required` and `reference_name` below are going: `of` takes their place.
+
+    def find(self, header: fits.Header, keyword: str, folder: Path) -> Path | None:
+        """See `HeaderReferences.find`."""
+        return HeaderReferences(Cards(header, "primary header"), folder, self).find(keyword)
 
     def required(self, header: fits.Header, keyword: str, folder: Path) -> Path:
-        """Return the file that a keyword names; ReferenceFileError where it names none."""
-        path = self.find(header, keyword, folder)
-        if path is None:
-            found = repr(str(header[keyword])) if keyword in header else "missing"
-            raise ReferenceFileError(
-                f"{keyword} is {found}, and the file is needed; put the name of a reference file into the header"
-            )
-        return path
+        """See `HeaderReferences.required`."""
+        return HeaderReferences(Cards(header, "primary header"), folder, self).required(keyword)
 
     def image(self, path: Path) -> ReferenceImage:
         """Return the first image set of a file.
@@ -266,26 +269,82 @@ class References:
         return self._tables[key]
 
     def digest(self, path: Path) -> str:
-        """Return the sha256 (hex) of a file as it lies on disk."""
+        """Return the sha256 (hex) of a file as it lies on disk; `image` and `table` use what was read for it."""
         if path not in self._digests:
-            try:
-                self._digests[path] = hashlib.sha256(path.read_bytes()).hexdigest()
-            except OSError as error:
-                raise ReferenceFileError(f"{path}: cannot be read ({error.strerror})") from error
+            self._stored[path] = read_stored(path, ReferenceFileError)
+            self._digests[path] = hashlib.sha256(self._stored[path]).hexdigest()
         return self._digests[path]
 
     def _read(self, path: Path) -> fits.HDUList:
-        try:
-            hdus, self._digests[path] = read_hdus(path)
-        except InputError as error:
-            raise ReferenceFileError(str(error)) from error
+        hdus, self._digests[path] = read_hdus(path, error=ReferenceFileError, stored=self._stored.pop(path, None))
         return hdus
 
 
+@dataclass(frozen=True, eq=False)
+class HeaderReferences:
+    """The reference files that one header names.
+
+    Attributes
+    ----------
+    cards : Cards
+        The header.
+    folder : Path
+        Where relative names count from.
+    run : References
+        Where the files are read.
+    """
+
+    cards: Cards
+    folder: Path
+    run: References
+
+    def name(self, keyword: str) -> str:
+        """Return the name as it stands in the header; empty if missing, blank or ``N/A``."""
+        return self.cards.file(keyword)
+
+    def find(self, keyword: str) -> Path | None:
+        """Return the file that a keyword names; None if it names none.
+
+        Raises
+        ------
+        ReferenceFileError
+            The file does not exist.
+        InputError
+            The keyword holds no text.
+        """
+        name = self.name(keyword)
+        if not name:
+            return None
+        path = resolve_reference(name, self.folder, self.run.environment)
+        if path is None:
+            variable = f"; is the environment variable {_variable(name)!r} set?" if "$" in name else ""
+            raise ReferenceFileError(
+                f"{keyword} names {name!r}, which is not found{variable or f' (from {self.folder})'}"
+            )
+        return path
+
+    def required(self, keyword: str) -> Path:
+        """Return the file that a keyword names; `ReferenceFileError` where it names none."""
+        path = self.find(keyword)
+        if path is None:
+            found = repr(str(self.cards.value(keyword))) if keyword in self.cards else "missing"
+            raise ReferenceFileError(
+                f"{keyword} is {found}, and the file is needed; put the name of a reference file into the header"
+            )
+        return path
+
+    def image(self, keyword: str) -> ReferenceImage:
+        """Return the first image set of the file that a keyword names; see `References.image`."""
+        return self.run.image(self.required(keyword))
+
+    def table(self, keyword: str, extension: int | str = 1) -> ReferenceTable:
+        """Return a table of the file that a keyword names; see `References.table`."""
+        return self.run.table(self.required(keyword), extension)
+
+
 def reference_name(header: fits.Header, keyword: str) -> str:
-    """Return the name of a reference file as it stands in a header; empty if missing, blank or ``N/A``."""
-    name = text_keyword(header, keyword, "primary header", default="")
-    return "" if name.upper() == "N/A" else name
+    """See `HeaderReferences.name`."""
+    return Cards(header, "primary header").file(keyword)
 
 
 def _variable(name: str) -> str:
@@ -295,11 +354,8 @@ def _variable(name: str) -> str:
 
 def _identity(hdus: fits.HDUList, path: Path) -> tuple[str, str]:
     """Return PEDIGREE and DESCRIP of the primary header."""
-    try:
-        primary = hdus[0].header
-        return tuple(text_keyword(primary, name, f"{path}[0]", default="") for name in ("PEDIGREE", "DESCRIP"))  # type: ignore[return-value]
-    except InputError as error:
-        raise ReferenceFileError(str(error)) from error
+    cards = Cards(hdus[0].header, f"{path}[0]", ReferenceFileError)
+    return cards.text("PEDIGREE", default=""), cards.text("DESCRIP", default="")
 
 
 def _image(hdus: fits.HDUList, path: Path) -> ReferenceImage:
@@ -309,22 +365,21 @@ def _image(hdus: fits.HDUList, path: Path) -> ReferenceImage:
         found = [hdu for hdu in hdus[1:] if hdu.name.strip().upper() == name and hdu.ver == 1]
         if len(found) != 1 or not isinstance(found[0], fits.ImageHDU):
             have = ", ".join(f"{hdu.name},{hdu.ver}" for hdu in hdus[1:8]) or "no extensions"
-            raise ReferenceFileError(f"{where}: not there (have {have}); expected an image file with SCI, ERR and DQ")
-        try:
-            arrays.append(_pixels(found[0], dtype, where))
-        except InputError as error:
-            raise ReferenceFileError(str(error)) from error
+            raise ReferenceFileError(
+                f"not there (have {have}); expected an image file with SCI, ERR and DQ", where=where
+            )
+        arrays.append(_pixels(found[0], dtype, where))
         if name == "SCI":
             sci_header = found[0].header
     sci, err, dq = arrays
     if not sci.shape == err.shape == dq.shape:
         raise ReferenceFileError(
-            f"{path}: SCI is {sci.shape}, ERR {err.shape}, DQ {dq.shape} (rows, columns); expected one shape"
+            f"SCI is {sci.shape}, ERR {err.shape}, DQ {dq.shape} (rows, columns); expected one shape", where=path
         )
     if not np.isfinite(sci).all():
         row, col = np.argwhere(~np.isfinite(sci))[0]
         raise ReferenceFileError(
-            f"{path}[SCI,1]: NaN or infinity at row {row}, column {col} (0-based); repair the file"
+            f"NaN or infinity at row {row}, column {col} (0-based); repair the file", where=f"{path}[SCI,1]"
         )
     for array in arrays:
         array.flags.writeable = False  # shared by every exposure of the run
@@ -333,15 +388,15 @@ def _image(hdus: fits.HDUList, path: Path) -> ReferenceImage:
 
 def _pixels(hdu: fits.ImageHDU, dtype: type[np.generic], where: str) -> npt.NDArray[Any]:
     """Return two-dimensional pixels of that type."""
-    shape = image_shape(hdu, where)
+    shape = image_shape(hdu, where, ReferenceFileError)
     if len(shape) != 2 or not all(0 < size <= LARGEST for size in shape):
-        raise InputError(f"{where}: the shape is {shape}; expected rows and columns, each up to {LARGEST}")
-    pixels = read_image(hdu, where)
+        raise ReferenceFileError(f"the shape is {shape}; expected rows and columns, each up to {LARGEST}", where=where)
+    pixels = read_image(hdu, where, ReferenceFileError)
     if dtype is np.int16:
         limits = np.iinfo(np.int16)
         whole = pixels.dtype.kind in "iu" or (is_null(hdu) and float(pixels[0, 0]).is_integer())
         if not whole or pixels.min() < limits.min or pixels.max() > limits.max:
-            raise InputError(f"{where}: {pixels.dtype} pixels; expected data-quality bits, 16-bit integers")
+            raise ReferenceFileError(f"{pixels.dtype} pixels; expected data-quality bits, 16-bit integers", where=where)
     with np.errstate(over="ignore"):  # becomes infinity, which is refused
         return np.ascontiguousarray(pixels.astype(dtype, copy=False))
 
@@ -353,11 +408,15 @@ def _table(hdus: fits.HDUList, path: Path, extension: int | str) -> ReferenceTab
         found = next((hdu for hdu in hdus[1:] if hdu.name.strip().upper() == extension.upper()), None)
     if not isinstance(found, fits.BinTableHDU):
         have = ", ".join(hdu.name or "unnamed" for hdu in hdus[1:]) or "none"
-        raise ReferenceFileError(f"{path}[{extension}]: no such table extension (have {have}); is this the right file?")
+        raise ReferenceFileError(
+            f"no such table extension (have {have}); is this the right file?", where=f"{path}[{extension}]"
+        )
     try:
         data = found.data
     except (*DAMAGE, ValueError, IndexError) as error:
-        raise ReferenceFileError(f"{path}[{extension}]: damaged table ({error}); get the file again") from error
+        raise ReferenceFileError(
+            f"damaged table ({error}); get the file again", where=f"{path}[{extension}]"
+        ) from error
     if data is None:
-        raise ReferenceFileError(f"{path}[{extension}]: the table is empty; get the file again")
+        raise ReferenceFileError("the table is empty; get the file again", where=f"{path}[{extension}]")
     return ReferenceTable(path, hdus[0].header, found.header, data, *_identity(hdus, path))

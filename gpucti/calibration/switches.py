@@ -118,7 +118,7 @@ def switch(exposure: StisKeywords, name: str) -> str:
     """
     value = exposure.switch(name) or ("OMIT" if name not in exposure.primary else "")
     if value not in STATES:
-        raise InputError(f"{exposure.path}[0]: {name} is {value!r}; expected {', '.join(STATES)}")
+        raise InputError(f"{name} is {value!r}; expected {', '.join(STATES)}", where=f"{exposure.path}[0]")
     return value
 
 
@@ -135,10 +135,10 @@ def read_work(exposure: StisKeywords) -> Work:
     wanted = {name for name in PART_A + PART_B + OTHERS + SPECTROSCOPIC if switch(exposure, name) == "PERFORM"}
     kind = text_keyword(exposure.primary, "OBSTYPE", where)
     if kind not in ("IMAGING", "SPECTROSCOPIC"):
-        raise InputError(f"{where}: OBSTYPE is {kind!r}; expected IMAGING or SPECTROSCOPIC")
+        raise InputError(f"OBSTYPE is {kind!r}; expected IMAGING or SPECTROSCOPIC", where=where)
     duration = number_keyword(exposure.primary, "TEXPTIME", where, default=0)
     if duration <= 0 and text_keyword(exposure.primary, "TARGNAME", where, default="") != "BIAS":
-        raise InputError(f"{where}: TEXPTIME is {duration} s, nothing was exposed; only a BIAS may have that")
+        raise InputError(f"TEXPTIME is {duration} s, nothing was exposed; only a BIAS may have that", where=where)
     spectroscopic = kind == "SPECTROSCOPIC"
     notes = []
     for name in sorted({"CRCORR", "RPTCORR"} & wanted):
@@ -327,5 +327,5 @@ def _lamp_table_of_wavecal(exposure: StisKeywords) -> str:
 def _statistics(exposure: StisKeywords) -> bool:
     value = keyword(exposure.primary, "STATFLAG", f"{exposure.path}[0]", default=True)
     if not isinstance(value, (bool, int)):
-        raise InputError(f"{exposure.path}[0]: STATFLAG is {value!r}; expected T or F")
+        raise InputError(f"STATFLAG is {value!r}; expected T or F", where=f"{exposure.path}[0]")
     return bool(value)

@@ -126,8 +126,9 @@ def _require_finite(imset: ImageSet, where: str) -> None:
     if bad.any():
         row, col = np.argwhere(bad)[0]
         raise InputError(
-            f"{where}: {np.count_nonzero(bad)} NaN or infinite pixels, the first at row {row}, column {col} (0-based); "
-            "replace them, or use nan='keep' to take them for zero and put them back"
+            f"{np.count_nonzero(bad)} NaN or infinite pixels, the first at row {row}, column {col} (0-based); "
+            "replace them, or use nan='keep' to take them for zero and put them back",
+            where=where,
         )
 
 

@@ -215,7 +215,7 @@ def _read(job: Job, nan: str) -> Exposure:
     exposure = Exposure.read(job.path)
     now, before = exposure, job.headers
     if (now.shape, now.n_imsets, now.amp, now.origin) != (before.shape, before.n_imsets, before.amp, before.origin):
-        raise InputError(f"{job.path}: changed while the run was going on; run again")
+        raise InputError("changed while the run was going on; run again", where=job.path)
     if nan == "raise":
         require_finite(exposure)
     return exposure

@@ -142,8 +142,8 @@ class _Tables:
         path = resolve_reference(os.fspath(name), Path())
         if path is None:
             raise ReferenceFileError(
-                f"{os.fspath(name)}: PCTETAB not found; check the name, or leave it out to use the file's own or the "
-                "default one"
+                "PCTETAB not found; check the name, or leave it out to use the file's own or the default one",
+                where=os.fspath(name),
             )
         return self._at(path)
 
@@ -160,7 +160,7 @@ def _require_date(table: Pctetab, headers: ExposureHeaders) -> None:
         table.time_scale(headers.start_mjd)
         table.epoch(headers.start_mjd)
     except ReferenceFileError as error:
-        raise ReferenceFileError(f"{headers.path}: TEXPSTRT {headers.start_mjd:g}: {error}") from error
+        raise ReferenceFileError(f"TEXPSTRT {headers.start_mjd:g}: {error}", where=headers.path) from error
 
 
 def _require_columns(table: Pctetab, headers: ExposureHeaders) -> None:
@@ -168,6 +168,6 @@ def _require_columns(table: Pctetab, headers: ExposureHeaders) -> None:
     last = headers.shape[1] + (headers.origin[1] if headers.origin else 0)
     if last > table.n_columns:
         raise ReferenceFileError(
-            f"{headers.path}: the image reaches column {last}, COL_SCALE of {table.name} has {table.n_columns}; use a "
-            "complete PCTETAB"
+            f"the image reaches column {last}, COL_SCALE of {table.name} has {table.n_columns}; use a complete PCTETAB",
+            where=headers.path,
         )

@@ -126,13 +126,14 @@ def period_of(when: datetime | float, periods: Sequence[AnnealPeriod]) -> Anneal
         if period.contains(when):
             return period
     if not periods:
-        raise InputError(f"{format_utc(when)}: no anneal periods are known; give a list (--anneals)")
+        raise InputError("no anneal periods are known; give a list (--anneals)", where=format_utc(when))
     within = periods[0].start <= when and (periods[-1].end is None or when < periods[-1].end)
     nearest = max((p for p in periods if p.start <= when), key=lambda p: p.start, default=periods[0])
     raise InputError(
-        f"{format_utc(when)}: lies in no anneal period; the list covers {format_utc(periods[0].start)} to "
+        f"lies in no anneal period; the list covers {format_utc(periods[0].start)} to "
         f"{format_utc(periods[-1].end) if periods[-1].end else 'now'}"
-        f"{f' with a gap after {nearest}' if within else ''}; give one that covers the date (--anneals)"
+        f"{f' with a gap after {nearest}' if within else ''}; give one that covers the date (--anneals)",
+        where=format_utc(when),
     )
 
 
@@ -153,30 +154,35 @@ def read_anneals(path: str | os.PathLike[str]) -> tuple[AnnealPeriod, ...]:
     path = Path(path)
     listed = _parse(path)
     if not isinstance(listed, list):
-        raise InputError(f"{path}: holds {_shown(listed)}; expected a list of anneal periods")
+        raise InputError(f"holds {_shown(listed)}; expected a list of anneal periods", where=path)
     if not listed:
-        raise InputError(f"{path}: the list is empty; expected one anneal period at least")
+        raise InputError("the list is empty; expected one anneal period at least", where=path)
     periods = tuple(_period(item, f"{path}: period {number}") for number, item in enumerate(listed, start=1))
     for number, (period, following) in enumerate(pairwise(periods), start=1):
         if period.end is None:
-            raise InputError(f"{path}: period {number}: end is null; expected a date, only the last period may be open")
+            raise InputError(
+                f"period {number}: end is null; expected a date, only the last period may be open", where=path
+            )
         if following.start < period.end:
             raise InputError(
-                f"{path}: period {number + 1} starts {format_utc(following.start)}, before period {number} ends "
-                f"({format_utc(period.end)}); expected periods in order of time that do not overlap"
+                f"period {number + 1} starts {format_utc(following.start)}, before period {number} ends "
+                f"({format_utc(period.end)}); expected periods in order of time that do not overlap",
+                where=path,
             )
         if following.start_date == period.start_date:
             raise InputError(
-                f"{path}: periods {number} and {number + 1} both start on {period.start_date}; super-darks are named "
-                "after that day, join the two"
+                f"periods {number} and {number + 1} both start on {period.start_date}; super-darks are named "
+                "after that day, join the two",
+                where=path,
             )
     seen: dict[str, int] = {}
     for number, period in enumerate(periods, start=1):
         for dark in period.darks:
             if dark.exposure in seen:
                 raise InputError(
-                    f"{path}: {dark.exposure} is listed in period {seen[dark.exposure]} and again in period {number}; "
-                    "expected each dark once"
+                    f"{dark.exposure} is listed in period {seen[dark.exposure]} and again in period {number}; "
+                    "expected each dark once",
+                    where=path,
                 )
             seen[dark.exposure] = number
     return periods
@@ -215,15 +221,15 @@ def _parse(path: Path) -> Any:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise MissingFileError(f"{path}: no such file; expected a list of anneal periods (JSON)") from None
+        raise MissingFileError("no such file; expected a list of anneal periods (JSON)", where=path) from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a list of anneal periods") from error
+        raise InputError(f"cannot be read ({error.strerror}); expected a list of anneal periods", where=path) from error
     try:
         return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         problem = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error
         raise InputError(
-            f"{path}: is no JSON text ({problem}); expected a list of anneal periods, repair or remove it"
+            f"is no JSON text ({problem}); expected a list of anneal periods, repair or remove it", where=path
         ) from error
 
 
@@ -288,15 +294,15 @@ class _Record:
     def __init__(self, item: Any, where: str, required: set[str], optional: set[str]) -> None:
         self.item, self.where = item, where
         if not isinstance(item, dict):
-            raise InputError(f"{where}: is {_shown(item)}; expected an object with {', '.join(sorted(required))}")
+            raise InputError(f"is {_shown(item)}; expected an object with {', '.join(sorted(required))}", where=where)
         if absent := sorted(required - set(item)):
-            raise InputError(f"{where}: {absent[0]} is missing; expected the keys {', '.join(sorted(required))}")
+            raise InputError(f"{absent[0]} is missing; expected the keys {', '.join(sorted(required))}", where=where)
         if unknown := sorted(set(item) - required - optional):
             allowed = ", ".join(sorted(required | optional))
-            raise InputError(f"{where}: unknown key {_shown(unknown[0])}; expected {allowed} only")
+            raise InputError(f"unknown key {_shown(unknown[0])}; expected {allowed} only", where=where)
 
     def error(self, key: str, expected: str) -> InputError:
-        return InputError(f"{self.where}: {key} is {_shown(self.item[key])}; expected {expected}")
+        return InputError(f"{key} is {_shown(self.item[key])}; expected {expected}", where=self.where)
 
     def time(self, key: str) -> datetime:
         value = self.item[key]

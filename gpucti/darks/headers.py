@@ -73,9 +73,11 @@ def superdark_header(darks: Sequence[Exposure], n_imsets: int, task: str, baseda
     gain = common_keyword(darks, "CCDGAIN", integer_keyword)
     target = common_keyword(darks, "TARGNAME", text_keyword)
     if gain not in FREQUENCY:
-        raise InputError(f"{darks[0].path}[0]: CCDGAIN is {gain}; super-darks are made from darks of CCDGAIN 1 or 4")
+        raise InputError(
+            f"CCDGAIN is {gain}; super-darks are made from darks of CCDGAIN 1 or 4", where=f"{darks[0].path}[0]"
+        )
     if target != "DARK":
-        raise InputError(f"{darks[0].path}[0]: TARGNAME is {target!r}; expected 'DARK', is this a dark?")
+        raise InputError(f"TARGNAME is {target!r}; expected 'DARK', is this a dark?", where=f"{darks[0].path}[0]")
     starts = [_date(dark, "TEXPSTRT") for dark in darks]
     ends = [_date(dark, "TEXPEND") for dark in darks]
     start, end = min(starts + ends), max(starts + ends)
@@ -115,8 +117,9 @@ def common_keyword(darks: Sequence[Exposure], name: str, read: Any) -> Any:
         value = read(dark.primary, name, f"{dark.path}[0]")
         if value != first:
             raise InputError(
-                f"{dark.path}[0]: {name} is {value!r}, but {first!r} in {darks[0].path}; expected the same in all "
-                "darks of a super-dark, make one from each kind"
+                f"{name} is {value!r}, but {first!r} in {darks[0].path}; expected the same in all "
+                "darks of a super-dark, make one from each kind",
+                where=f"{dark.path}[0]",
             )
     return first
 
@@ -132,8 +135,9 @@ def _copy_cti_keywords(darks: Sequence[Exposure], header: fits.Header) -> None:
         if is_corrected(dark) != is_corrected(last):
             corrected, plain = (dark, last) if is_corrected(dark) else (last, dark)
             raise InputError(
-                f"{plain.path}: not CTI-corrected, but {corrected.path} is (PCTECORR); expected all darks of a "
-                "super-dark to be corrected, or none"
+                f"not CTI-corrected, but {corrected.path} is (PCTECORR); expected all darks of a "
+                "super-dark to be corrected, or none",
+                where=plain.path,
             )
     if is_corrected(last):
         for name in CTI_KEYWORDS:

@@ -261,12 +261,13 @@ def read_superdark(path: str | os.PathLike[str]) -> Superdark:
     filetype = text_keyword(exposure.primary, "FILETYPE", f"{exposure.path}[0]")
     if filetype != "DARK IMAGE" or exposure.n_imsets != 1:
         raise InputError(
-            f"{exposure.path}[0]: FILETYPE is {filetype!r}, {exposure.n_imsets} image sets; expected one of type "
-            "'DARK IMAGE', is this a super-dark?"
+            f"FILETYPE is {filetype!r}, {exposure.n_imsets} image sets; expected one of type "
+            "'DARK IMAGE', is this a super-dark?",
+            where=f"{exposure.path}[0]",
         )
     imset = exposure.imsets[0]
     if not np.isfinite(imset.sci).all():
-        raise InputError(f"{exposure.path}[SCI,1]: NaN or infinite pixels; make the super-dark again")
+        raise InputError("NaN or infinite pixels; make the super-dark again", where=f"{exposure.path}[SCI,1]")
     arrays = (imset.sci.astype(f32, copy=False), imset.err.astype(f32, copy=False), imset.dq.astype(np.int16))
     return Superdark(*arrays, exposure.primary)
 
@@ -304,7 +305,9 @@ def temperature_factor(dark: Exposure, number: int) -> float:
     temperature = number_keyword(dark.sci_headers[number - 1], "OCCDHTAV", where)
     divisor = 1.0 + DRK_VS_T * (float(temperature) - REF_TEMP)
     if divisor <= 0:
-        raise InputError(f"{where}: OCCDHTAV is {temperature:g}; expected the temperature of the CCD, about 20 degrees")
+        raise InputError(
+            f"OCCDHTAV is {temperature:g}; expected the temperature of the CCD, about 20 degrees", where=where
+        )
     return 1.0 / divisor
 
 
@@ -358,26 +361,28 @@ def _usable(darks: Sequence[Exposure]) -> list[UsableImset]:
         waiting = [name for name in ("BLEVCORR", "BIASCORR") if dark.switch(name) == "PERFORM"]
         if not done or waiting:
             raise InputError(
-                f"{dark.path}[0]: BLEVCORR is {dark.switch('BLEVCORR') or 'missing'}, BIASCORR "
+                f"BLEVCORR is {dark.switch('BLEVCORR') or 'missing'}, BIASCORR "
                 f"{dark.switch('BIASCORR') or 'missing'}; expected a bias-subtracted dark: take its FLT file, or run "
-                "basic2d with DQICORR, BLEVCORR and BIASCORR"
+                "basic2d with DQICORR, BLEVCORR and BIASCORR",
+                where=f"{dark.path}[0]",
             )
         if dark.switch("CRCORR") == "COMPLETE":
             raise InputError(
-                f"{dark.path}[0]: CRCORR is COMPLETE, its cosmic rays are rejected already; expected single "
-                "exposures (FLT files)"
+                "CRCORR is COMPLETE, its cosmic rays are rejected already; expected single exposures (FLT files)",
+                where=f"{dark.path}[0]",
             )
         if dark.switch("DARKCORR") == "COMPLETE":
-            raise InputError(f"{dark.path}[0]: DARKCORR is COMPLETE, nothing dark is left; expected OMIT")
+            raise InputError("DARKCORR is COMPLETE, nothing dark is left; expected OMIT", where=f"{dark.path}[0]")
     if sum(dark.n_imsets for dark in darks) < 2:
         raise InputError(
-            f"{darks[0].path}: one image set; a super-dark needs two at least, for cosmic rays are told by comparison: "
-            "add a dark of the same week, or use the basedark of the anneal period in place of a weekdark"
+            "one image set; a super-dark needs two at least, for cosmic rays are told by comparison: "
+            "add a dark of the same week, or use the basedark of the anneal period in place of a weekdark",
+            where=darks[0].path,
         )
     usable = usable_imsets(darks)
     for one in usable:
         if one.exptime == 0:
-            raise InputError(f"{one.where}: EXPTIME is 0; expected a dark, with an exposure time in seconds")
+            raise InputError("EXPTIME is 0; expected a dark, with an exposure time in seconds", where=one.where)
     return usable
 
 
@@ -385,12 +390,13 @@ def _require_fitting(dark: Exposure, basedark: Superdark) -> None:
     """Raise `InputError` unless the basedark has the shape of the darks and is corrected as they are."""
     if basedark.sci.shape != dark.shape:
         raise InputError(
-            f"{dark.path}: the shape is {dark.shape}, of the basedark {basedark.sci.shape} (rows, columns); "
-            "expected the same"
+            f"the shape is {dark.shape}, of the basedark {basedark.sci.shape} (rows, columns); expected the same",
+            where=dark.path,
         )
     its = str(basedark.primary.get("PCTECORR", "")).strip().upper()
     if is_corrected(dark) != (its == "COMPLETE"):
         raise InputError(
-            f"{dark.path}: PCTECORR is {dark.switch('PCTECORR') or 'missing'}, of the basedark {its or 'missing'}; "
-            "expected both CTI-corrected, or neither"
+            f"PCTECORR is {dark.switch('PCTECORR') or 'missing'}, of the basedark {its or 'missing'}; "
+            "expected both CTI-corrected, or neither",
+            where=dark.path,
         )

@@ -72,7 +72,7 @@ class DarkFile:
         name = text_keyword(self.primary, "DARKFILE", self._where)
         if not name:
             raise InputError(
-                f"{self._where}: DARKFILE is blank; expected the pipeline's super-dark, it tells the weeks apart"
+                "DARKFILE is blank; expected the pipeline's super-dark, it tells the weeks apart", where=self._where
             )
         return name
 
@@ -92,7 +92,7 @@ class DarkFile:
         for name, value in (("TELESCOP", "HST"), ("INSTRUME", "STIS"), ("DETECTOR", "CCD")):
             found = text_keyword(self.primary, name, self._where)
             if found != value:
-                raise InputError(f"{self._where}: {name} is {found!r}; expected {value!r}, a dark of the STIS CCD")
+                raise InputError(f"{name} is {found!r}; expected {value!r}, a dark of the STIS CCD", where=self._where)
 
     @property
     def _where(self) -> str:
@@ -184,8 +184,9 @@ def require_complete(selections: Iterable[DarkSelection], folder: Path) -> None:
     """Raise `MissingDarksError`, which names all darks that are missing, if there are any."""
     if names := missing_darks(selections):
         raise MissingDarksError(
-            f"{folder}: {len(names)} component dark{'s are' if len(names) > 1 else ' is'} missing: {', '.join(names)}; "
-            "fetch their FLT files from the archive (--download), or do without (--ignore_missing)"
+            f"{len(names)} component dark{'s are' if len(names) > 1 else ' is'} missing: {', '.join(names)}; "
+            "fetch their FLT files from the archive (--download), or do without (--ignore_missing)",
+            where=folder,
         )
 
 
@@ -233,7 +234,9 @@ def weeks(period: AnnealPeriod, darks: Sequence[DarkFile], amp: str) -> tuple[We
     mine = [dark for dark in darks if dark.amp == amp]
     for dark in mine:
         if dark.rootname not in starts:
-            raise InputError(f"{dark.path}: {dark.rootname} is not in the list of the anneal period {period}; add it")
+            raise InputError(
+                f"{dark.rootname} is not in the list of the anneal period {period}; add it", where=dark.path
+            )
     groups: dict[str, list[DarkFile]] = {}
     for dark in sorted(mine, key=lambda dark: starts[dark.rootname]):
         groups.setdefault(dark.darkfile, []).append(dark)
@@ -267,13 +270,14 @@ def week_of(when: datetime | float, of: Sequence[Week]) -> Week:
             return week
     if not of:
         raise InputError(
-            f"{format_utc(when)}: no darks of this amplifier in the anneal period; download some of their FLT files, "
-            "or give the exposure a super-dark of your own"
+            "no darks of this amplifier in the anneal period; download some of their FLT files, "
+            "or give the exposure a super-dark of your own",
+            where=format_utc(when),
         )
     last = of[-1].end
     raise InputError(
-        f"{format_utc(when)}: lies outside the anneal period, {format_utc(of[0].start)} to "
-        f"{format_utc(last) if last else 'now'}"
+        f"lies outside the anneal period, {format_utc(of[0].start)} to {format_utc(last) if last else 'now'}",
+        where=format_utc(when),
     )
 
 

@@ -206,16 +206,16 @@ def _refuse(folder: Path, *, overwrite: bool) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise OutputExistsError(f"{folder}: is a file; expected a folder, or a name that is free")
+        raise OutputExistsError("is a file; expected a folder, or a name that is free", where=folder)
     if all(entry.name == LOCK_NAME for entry in folder.iterdir()):  # one that was stopped at once leaves its lock
         return
     readme = folder / README
     known = readme.is_file() and readme.read_bytes().startswith(_TITLE.encode())
     if not known:
-        raise OutputExistsError(f"{folder}: is not empty; choose another folder")
+        raise OutputExistsError("is not empty; choose another folder", where=folder)
     if not overwrite:
         raise OutputExistsError(
-            f"{folder}: holds an earlier demonstration; allow overwriting (--overwrite), or choose another"
+            "holds an earlier demonstration; allow overwriting (--overwrite), or choose another", where=folder
         )
 
 

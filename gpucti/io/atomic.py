@@ -46,7 +46,7 @@ def atomic_output(path: Path, *, overwrite: bool = False) -> Iterator[IO[bytes]]
     """
     refuse_existing(path, overwrite=overwrite)
     if not path.parent.is_dir():
-        raise MissingFileError(f"{path.parent}: no such folder, and {path.name} is to go there; make it first")
+        raise MissingFileError(f"no such folder, and {path.name} is to go there; make it first", where=path.parent)
     temporary = path.with_name(temporary_name(path.name))
     try:
         with temporary.open("wb") as stream:
@@ -125,6 +125,6 @@ def _is_alive(process: int) -> bool:
 def refuse_existing(path: Path, *, overwrite: bool) -> None:
     """Raise `OutputExistsError` if `path` exists and may not be replaced (a folder never may)."""
     if path.is_dir():
-        raise OutputExistsError(f"{path}: the output is an existing folder; move it away or choose another outdir")
+        raise OutputExistsError("the output is an existing folder; move it away or choose another outdir", where=path)
     if not overwrite and (path.exists() or path.is_symlink()):
-        raise OutputExistsError(f"{path}: the output exists; remove it, choose another outdir or allow overwriting")
+        raise OutputExistsError("the output exists; remove it, choose another outdir or allow overwriting", where=path)

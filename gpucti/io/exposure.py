@@ -17,18 +17,8 @@ from astropy.io import fits
 from gpucti.detector import FULL_COLS, FULL_ROWS
 from gpucti.errors import InputError
 from gpucti.io.atomic import atomic_output
-from gpucti.io.fitsfile import (
-    amp_keyword,
-    find_file,
-    image_shape,
-    integer_keyword,
-    is_null,
-    number_keyword,
-    read_hdus,
-    read_image,
-    stored_bytes,
-    text_keyword,
-)
+from gpucti.io.cards import Cards
+from gpucti.io.fitsfile import find_file, image_shape, is_null, read_hdus, read_image, stored_bytes
 from gpucti.io.fitstables import ascii_text
 
 #: Extensions of one imset, in the order in which they are written.
@@ -71,38 +61,50 @@ class StisKeywords:
     wavecal_names: dict[str, str]
 
     @property
+    def cards(self) -> Cards:
+        """The primary header."""
+        return Cards(self.primary, f"{self.path}[0]")
+
+    @property
+    def sci_cards(self) -> tuple[Cards, ...]:
+        """The SCI headers, by EXTVER."""
+        return tuple(Cards(header, f"{self.path}[SCI,{n}]") for n, header in enumerate(self.sci_headers, start=1))
+
+    @property
     def amp(self) -> str:
         """Amplifier, A to D (CCDAMP)."""
-        return amp_keyword(self.primary, self._where)
+        return self.cards.amp()
 
     @property
     def gain(self) -> float:
         """Electrons per count (ATODGAIN)."""
-        gain = number_keyword(self.primary, "ATODGAIN", self._where)
+        gain = self.cards.number("ATODGAIN")
         if gain <= 0:
             raise InputError(
-                f"{self._where}: ATODGAIN is {gain!r}; expected electrons per count, above 0 (basic2d fills it in)"
+                f"ATODGAIN is {gain!r}; expected electrons per count, above 0 (basic2d fills it in)",
+                where=self.cards.where,
             )
         return float(gain)
 
     @property
     def start_mjd(self) -> float:
         """Start of the first exposure, Modified Julian Date (TEXPSTRT)."""
-        return float(number_keyword(self.primary, "TEXPSTRT", self._where))
+        return float(self.cards.number("TEXPSTRT"))
 
     @property
     def rootname(self) -> str:
         """ROOTNAME: what products are called after."""
-        name = text_keyword(self.primary, "ROOTNAME", self._where)
+        name = self.cards.text("ROOTNAME")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-            raise InputError(f"{self._where}: ROOTNAME is {name!r}; expected letters, digits, '_' and '-' only")
+            raise InputError(
+                f"ROOTNAME is {name!r}; expected letters, digits, '_' and '-' only", where=self.cards.where
+            )
         return name
 
     @property
     def pctetab(self) -> str:
         """File name in PCTETAB as it stands there, empty if there is none or it is ``N/A``."""
-        name = text_keyword(self.primary, "PCTETAB", self._where, default="")
-        return "" if name.upper() == "N/A" else name
+        return self.cards.file("PCTETAB")
 
     @property
     def origin(self) -> tuple[int, int] | None:
@@ -112,44 +114,45 @@ class StisKeywords:
         taken to start at the readout corner, as stis_cti takes every image.
         """
         rows, cols = self.shape
-        header, where = self.sci_headers[0], f"{self.path}[SCI,1]"
-        if (rows, cols) == (FULL_ROWS, FULL_COLS) or not {"LTV1", "LTV2"} & set(header):
+        cards = self.sci_cards[0]
+        if (rows, cols) == (FULL_ROWS, FULL_COLS) or not {"LTV1", "LTV2"} & set(cards.header):
             return None
-        row, col = (-integer_keyword(header, name, where) for name in ("LTV2", "LTV1"))
+        row, col = (-cards.whole(name) for name in ("LTV2", "LTV1"))
         if not (0 <= row <= FULL_ROWS - rows and 0 <= col <= FULL_COLS - cols):
             raise InputError(
-                f"{where}: LTV1, LTV2 = {-col}, {-row} put {cols} x {rows} pixels (columns x rows) outside the "
-                f"{FULL_COLS} x {FULL_ROWS} frame; expected minus the offset of the subarray"
+                f"LTV1, LTV2 = {-col}, {-row} put {cols} x {rows} pixels (columns x rows) outside the "
+                f"{FULL_COLS} x {FULL_ROWS} frame; expected minus the offset of the subarray",
+                where=cards.where,
             )
         return row, col
 
     def switch(self, name: str) -> str:
         """Return a calibration switch in capitals, empty if it is absent."""
-        return text_keyword(self.primary, name, self._where, default="").upper()
-
-    @property
-    def _where(self) -> str:
-        return f"{self.path}[0]"
+        return self.cards.switch(name)
 
     def require_trimmed(self) -> None:
         """Raise `InputError` unless the image is unbinned, bias-subtracted and free of overscan."""
         rows, cols = self.shape
         if rows > FULL_ROWS or cols > FULL_COLS or self.switch("BLEVCORR") == "PERFORM":
             raise InputError(
-                f"{self.path}: {cols} x {rows} pixels with BLEVCORR {self.switch('BLEVCORR') or 'absent'}; expected at "
+                f"{cols} x {rows} pixels with BLEVCORR {self.switch('BLEVCORR') or 'absent'}; expected at "
                 f"most {FULL_COLS} x {FULL_ROWS} without bias level and overscan: run basic2d "
-                "(DQICORR, BLEVCORR, BIASCORR) first"
+                "(DQICORR, BLEVCORR, BIASCORR) first",
+                where=self.path,
             )
         for name in ("BINAXIS1", "BINAXIS2"):
-            binning = integer_keyword(self.primary, name, self._where, default=1)
+            binning = self.cards.whole(name, default=1)
             if binning != 1:
-                raise InputError(f"{self._where}: {name} is {binning}; expected 1, binned images cannot be corrected")
-        for number, header in enumerate(self.sci_headers, start=1):
+                raise InputError(
+                    f"{name} is {binning}; expected 1, binned images cannot be corrected", where=self.cards.where
+                )
+        for cards in self.sci_cards:
             for name in ("LTM1_1", "LTM2_2"):
-                step = number_keyword(header, name, f"{self.path}[SCI,{number}]", default=1)
+                step = cards.number(name, default=1)
                 if step != 1:
                     raise InputError(
-                        f"{self.path}[SCI,{number}]: {name} is {step}; expected 1, binned images cannot be corrected"
+                        f"{name} is {step}; expected 1, binned images cannot be corrected",
+                        where=cards.where,
                     )
 
     def require_uncorrected(self) -> None:
@@ -160,8 +163,8 @@ class StisKeywords:
         ):
             if self.switch(name) == "COMPLETE":
                 raise InputError(
-                    f"{self._where}: {name} is COMPLETE, {what}; expected PERFORM, OMIT or none, use the file as it "
-                    "was before"
+                    f"{name} is COMPLETE, {what}; expected PERFORM, OMIT or none, use the file as it was before",
+                    where=self.cards.where,
                 )
 
 
@@ -328,11 +331,11 @@ def _sort(hdus: fits.HDUList, path: Path) -> tuple[list[tuple[fits.ImageHDU, ...
     """Check the structure of a file; return its imsets, its other extensions and the common shape."""
     primary, where = hdus[0].header, f"{path}[0]"
     for name, value in (("INSTRUME", "STIS"), ("DETECTOR", "CCD")):
-        found = text_keyword(primary, name, where)
+        found = Cards(primary, where).text(name)
         if found != value:
-            raise InputError(f"{where}: {name} is {found!r}; expected {value!r}, this is for STIS CCD images only")
+            raise InputError(f"{name} is {found!r}; expected {value!r}, this is for STIS CCD images only", where=where)
     if not is_null(hdus[0]):
-        raise InputError(f"{where}: the primary HDU holds data; expected images in SCI, ERR and DQ extensions")
+        raise InputError("the primary HDU holds data; expected images in SCI, ERR and DQ extensions", where=where)
 
     named: dict[tuple[str, int], fits.ImageHDU] = {}
     extras = []
@@ -341,11 +344,11 @@ def _sort(hdus: fits.HDUList, path: Path) -> tuple[list[tuple[fits.ImageHDU, ...
         if name not in IMSET:
             extras.append(hdu)
             continue
-        key = (name, integer_keyword(hdu.header, "EXTVER", place, default=1))
+        key = (name, Cards(hdu.header, place).whole("EXTVER", default=1))
         if key in named:
-            raise InputError(f"{place}: a second extension {key[0]},{key[1]}; expected EXTVER 1, 2, ... once each")
+            raise InputError(f"a second extension {key[0]},{key[1]}; expected EXTVER 1, 2, ... once each", where=place)
         if not isinstance(hdu, fits.ImageHDU):
-            raise InputError(f"{place}: {key[0]},{key[1]} is not an image extension; is this a calibrated image?")
+            raise InputError(f"{key[0]},{key[1]} is not an image extension; is this a calibrated image?", where=place)
         named[key] = hdu
 
     n_imsets = _count_imsets(primary, named, where)
@@ -356,16 +359,17 @@ def _sort(hdus: fits.HDUList, path: Path) -> tuple[list[tuple[fits.ImageHDU, ...
 
 def _count_imsets(primary: fits.Header, named: dict[tuple[str, int], fits.ImageHDU], where: str) -> int:
     """Return the number of imsets; NEXTEND and the extensions must agree on it."""
-    nextend = integer_keyword(primary, "NEXTEND", where)
+    nextend = Cards(primary, where).whole("NEXTEND")
     if nextend < len(IMSET) or nextend % len(IMSET):
-        raise InputError(f"{where}: NEXTEND is {nextend}; expected a multiple of 3 (SCI, ERR and DQ of each imset)")
+        raise InputError(f"NEXTEND is {nextend}; expected a multiple of 3 (SCI, ERR and DQ of each imset)", where=where)
     n_imsets = nextend // len(IMSET)
     expected = {(name, n) for n in range(1, max(n_imsets, 1) + 1) for name in IMSET} if n_imsets <= len(named) else None
     if expected is None or expected != set(named):
         have = ", ".join(f"{name},{n}" for name, n in sorted(named, key=lambda key: (key[1], IMSET.index(key[0])))[:12])
         raise InputError(
-            f"{where}: NEXTEND is {nextend}, that is SCI, ERR and DQ with EXTVER 1 to {n_imsets}; the file has "
-            f"{have or 'none of them'}"
+            f"NEXTEND is {nextend}, that is SCI, ERR and DQ with EXTVER 1 to {n_imsets}; the file has "
+            f"{have or 'none of them'}",
+            where=where,
         )
     return n_imsets
 
@@ -376,13 +380,14 @@ def _common_shape(imsets: Sequence[tuple[fits.ImageHDU, ...]], path: Path) -> tu
     for number, members in enumerate(imsets, start=1):
         for name, hdu in zip(IMSET, members, strict=True):
             if name == "SCI" and is_null(hdu):
-                raise InputError(f"{path}[SCI,{number}]: holds no pixels (NAXIS = 0); expected an image")
+                raise InputError("holds no pixels (NAXIS = 0); expected an image", where=f"{path}[SCI,{number}]")
             found = image_shape(hdu, f"{path}[{name},{number}]")
             if len(found) != 2 or 0 in found:
-                raise InputError(f"{path}[{name},{number}]: the shape is {found}; expected rows and columns")
+                raise InputError(f"the shape is {found}; expected rows and columns", where=f"{path}[{name},{number}]")
             if found != shape:
                 raise InputError(
-                    f"{path}[{name},{number}]: the shape is {found}; expected {shape} (rows, columns) as in SCI,1"
+                    f"the shape is {found}; expected {shape} (rows, columns) as in SCI,1",
+                    where=f"{path}[{name},{number}]",
                 )
     rows, cols = shape
     return rows, cols
@@ -400,8 +405,8 @@ def _bits(hdu: fits.ImageHDU, where: str) -> npt.NDArray[np.integer[Any]]:
     if is_null(hdu):
         value = float(pixels.flat[0])
         if value != int(value) or not -32768 <= value <= 32767:
-            raise InputError(f"{where}: PIXVALUE is {value!r}; expected data-quality bits, -32768 to 32767")
+            raise InputError(f"PIXVALUE is {value!r}; expected data-quality bits, -32768 to 32767", where=where)
         return pixels.astype(np.int16)
     if pixels.dtype.kind not in "iu":
-        raise InputError(f"{where}: data-quality pixels of type {pixels.dtype}; expected integers")
+        raise InputError(f"data-quality pixels of type {pixels.dtype}; expected integers", where=where)
     return pixels

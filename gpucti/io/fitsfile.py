@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import math
 import os
 import zlib
 from pathlib import Path
@@ -15,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from gpucti.detector import AMPS
-from gpucti.errors import InputError, MissingFileError
+from gpucti.errors import GpuctiError, InputError, MissingFileError
+from gpucti.io.cards import Cards
 from gpucti.io.fitstables import DAMAGE, check_complete
 
 
@@ -37,38 +36,41 @@ def find_file(path: str | os.PathLike[str]) -> Path:
     if path.suffix != ".gz" and compressed.is_file():
         return compressed
     if path.is_dir():
-        raise InputError(f"{path}: is a folder; expected a FITS file, name the files in it")
-    raise MissingFileError(f"{path}: no such file; check the name and the folder")
+        raise InputError("is a folder; expected a FITS file, name the files in it", where=path)
+    raise MissingFileError("no such file; check the name and the folder", where=path)
 
 
-def read_hdus(path: Path) -> tuple[fits.HDUList, str]:
+def read_hdus(
+    path: Path, *, error: type[GpuctiError] = InputError, stored: bytes | None = None
+) -> tuple[fits.HDUList, str]:
     """Return the HDUs of a FITS file, plain or gzip-compressed, and the sha256 (hex) of the file as it lies on disk.
 
     Every card can be read, and every image has the size that its header announces.
 
-    Raises
-    ------
-    InputError
-        If the file cannot be read, is not FITS, or is damaged.
+    Parameters
+    ----------
+    path : Path
+        The file.
+    error : type of GpuctiError
+        What is raised if the file cannot be read, is not FITS, or is damaged.
+    stored : bytes, optional
+        What `read_stored` returned for it, if that was called before.
     """
-    try:
-        stored = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    stored = read_stored(path, error) if stored is None else stored
     try:
         content = gzip.decompress(stored) if stored.startswith(b"\x1f\x8b") else stored
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: the compressed data are damaged ({error}); get the file again") from error
+    except (OSError, EOFError, zlib.error) as problem:
+        raise error(f"the compressed data are damaged ({problem}); get the file again", where=path) from problem
     if not content.startswith(b"SIMPLE  ="):
-        raise InputError(f"{path}: is not a FITS file (it starts with {content[:9]!r}); expected 'SIMPLE  ='")
+        raise error(f"is not a FITS file (it starts with {content[:9]!r}); expected 'SIMPLE  ='", where=path)
     try:
         hdus = fits.open(io.BytesIO(content), memmap=False, disable_image_compression=True)
-    except DAMAGE as error:
-        raise InputError(f"{path}[0]: damaged ({error}); get the file again") from error
-    check_complete(hdus, len(content), path, InputError, unpadded=True)
+    except DAMAGE as problem:
+        raise error(f"damaged ({problem}); get the file again", where=f"{path}[0]") from problem
+    check_complete(hdus, len(content), path, error, unpadded=True)
     for index, hdu in enumerate(hdus):
         if index and "XTENSION" not in hdu.header:
-            raise InputError(f"{path}[{index}]: is no FITS extension; get the file again")
+            raise error("is no FITS extension; get the file again", where=f"{path}[{index}]")
         try:
             for card in hdu.header.cards:
                 card.verify("silentfix")
@@ -76,10 +78,18 @@ def read_hdus(path: Path) -> tuple[fits.HDUList, str]:
                 _ = card.image  # what was fixed is written anew
             if isinstance(hdu, (fits.PrimaryHDU, fits.ImageHDU)):
                 hdu.verify("exception")
-        except (*DAMAGE, ValueError) as error:
-            problem = " ".join(str(error).split())
-            raise InputError(f"{path}[{index}]: {problem}; repair or get the file again") from error
+        except (*DAMAGE, ValueError) as problem:
+            what = " ".join(str(problem).split())
+            raise error(f"{what}; repair or get the file again", where=f"{path}[{index}]") from problem
     return hdus, hashlib.sha256(stored).hexdigest()
+
+
+def read_stored(path: Path, error: type[GpuctiError] = InputError) -> bytes:
+    """Return the bytes of a file as they lie on disk; raise `error` if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise error(f"cannot be read ({problem.strerror}); check its permissions", where=path) from problem
 
 
 def stored_bytes(hdu: Any) -> bytes:
@@ -90,14 +100,15 @@ def stored_bytes(hdu: Any) -> bytes:
     return bytes(place["file"].read(size)).ljust(size, b"\0")
 
 
-def image_shape(hdu: fits.ImageHDU, where: str) -> tuple[int, ...]:
+def image_shape(hdu: fits.ImageHDU, where: str, error: type[GpuctiError] = InputError) -> tuple[int, ...]:
     """Return the shape that an image or null extension stands for, slowest axis first; ``()`` if it has none.
 
     A null extension has NAXIS = 0 and stands for NPIX2 rows of NPIX1 pixels that all equal PIXVALUE.
     """
     if not is_null(hdu) or not {"NPIX1", "NPIX2"} & set(hdu.header):
         return tuple(hdu.shape)
-    return tuple(integer_keyword(hdu.header, name, where) for name in ("NPIX2", "NPIX1"))
+    cards = Cards(hdu.header, where, error)
+    return tuple(cards.whole(name) for name in ("NPIX2", "NPIX1"))
 
 
 def is_null(hdu: fits.ImageHDU) -> bool:
@@ -105,62 +116,40 @@ def is_null(hdu: fits.ImageHDU) -> bool:
     return not hdu.shape
 
 
-def read_image(hdu: fits.ImageHDU, where: str) -> npt.NDArray[Any]:
+def read_image(hdu: fits.ImageHDU, where: str, error: type[GpuctiError] = InputError) -> npt.NDArray[Any]:
     """Return the pixels of an image extension in native byte order, scaled by astropy, null arrays expanded."""
+    cards = Cards(hdu.header, where, error)
     if is_null(hdu):
-        return np.full(image_shape(hdu, where), number_keyword(hdu.header, "PIXVALUE", where))
+        return np.full(image_shape(hdu, where, error), cards.number("PIXVALUE"))
     for name, default in (("BSCALE", 1), ("BZERO", 0)):
-        number_keyword(hdu.header, name, where, default=default)
+        cards.number(name, default)
     pixels: npt.NDArray[Any] = hdu.data
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-_REQUIRED: Any = object()
+# The readers below are going: `gpucti.io.cards.Cards` takes their place.
 
 
-def keyword(header: fits.Header, name: str, where: str, *, default: Any = _REQUIRED) -> Any:
-    """Return the value of a keyword, or raise `InputError` if it is missing (without `default`) or unreadable."""
-    if name not in header:
-        if default is _REQUIRED:
-            raise InputError(f"{where}: {name} is missing; the keyword is needed and has no default, add it")
-        return default
-    try:
-        return header[name]
-    except (fits.VerifyError, ValueError) as error:
-        raise InputError(f"{where}: the card of {name} cannot be read; repair it") from error
+def keyword(header: fits.Header, name: str, where: str, **default: Any) -> Any:
+    """See `Cards.value`."""
+    return Cards(header, where).value(name, **default)
 
 
-def number_keyword(header: fits.Header, name: str, where: str, *, default: Any = _REQUIRED) -> float:
-    """Return a finite number from a header."""
-    value = keyword(header, name, where, default=default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InputError(f"{where}: {name} is {_shown(value)}; expected a number")
-    return value
+def number_keyword(header: fits.Header, name: str, where: str, **default: Any) -> float:
+    """See `Cards.number`."""
+    return Cards(header, where).number(name, **default)
 
 
-def integer_keyword(header: fits.Header, name: str, where: str, *, default: Any = _REQUIRED) -> int:
-    """Return a whole number from a header."""
-    value = number_keyword(header, name, where, default=default)
-    if value != int(value):
-        raise InputError(f"{where}: {name} is {value!r}; expected a whole number")
-    return int(value)
+def integer_keyword(header: fits.Header, name: str, where: str, **default: Any) -> int:
+    """See `Cards.whole`."""
+    return Cards(header, where).whole(name, **default)
 
 
-def text_keyword(header: fits.Header, name: str, where: str, *, default: Any = _REQUIRED) -> str:
-    """Return a text from a header, without blanks at its ends."""
-    value = keyword(header, name, where, default=default)
-    if not isinstance(value, str):
-        raise InputError(f"{where}: {name} is {_shown(value)}; expected text in quotes")
-    return value.strip()
+def text_keyword(header: fits.Header, name: str, where: str, **default: Any) -> str:
+    """See `Cards.text`."""
+    return Cards(header, where).text(name, **default)
 
 
 def amp_keyword(header: fits.Header, where: str) -> str:
-    """Return the amplifier, A to D, from a header (CCDAMP)."""
-    amp = text_keyword(header, "CCDAMP", where)
-    if amp not in AMPS:
-        raise InputError(f"{where}: CCDAMP is {amp!r}; expected one of A, B, C, D (a single amplifier)")
-    return amp
-
-
-def _shown(value: Any) -> str:
-    return "blank" if value is None or isinstance(value, fits.card.Undefined) else repr(value)
+    """See `Cards.amp`."""
+    return Cards(header, where).amp()

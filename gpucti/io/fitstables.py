@@ -32,10 +32,10 @@ def read_bytes(path: Path) -> bytes:
         return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
     except FileNotFoundError:
         raise ReferenceFileError(
-            f"{path}: {_KIND} not found; `gpucti pctetab --write FILE` makes the default one"
+            f"{_KIND} not found; `gpucti pctetab --write FILE` makes the default one", where=path
         ) from None
     except (OSError, EOFError, zlib.error) as error:
-        raise ReferenceFileError(f"{path}: cannot be read ({error})") from error
+        raise ReferenceFileError(f"cannot be read ({error})", where=path) from error
 
 
 def check_complete(
@@ -58,14 +58,17 @@ def check_complete(
             end = place["datLoc"] + place["datSpan"]
             if hdu.size < 0 or size < (place["datLoc"] + hdu.size if unpadded else end):
                 name = hdu.name or index
-                raise error(f"{path}[{index}]: truncated, data of extension {name} are missing; get the file again")
+                raise error(
+                    f"truncated, data of extension {name} are missing; get the file again", where=f"{path}[{index}]"
+                )
     except DAMAGE as problem:
-        raise error(f"{path}[{index + 1}]: damaged ({problem}); get the file again") from problem
+        raise error(f"damaged ({problem}); get the file again", where=f"{path}[{index + 1}]") from problem
     if end < size:
         place["file"].seek(end)
         if place["file"].read().strip(b"\0"):
             raise error(
-                f"{path}[{index + 1}]: the last {size - end} bytes are no complete FITS extension; get the file again"
+                f"the last {size - end} bytes are no complete FITS extension; get the file again",
+                where=f"{path}[{index + 1}]",
             )
 
 
@@ -73,14 +76,14 @@ def extension(hdus: fits.HDUList, name: str, path: Path) -> fits.BinTableHDU:
     """Return the table extension of that name."""
     if name not in hdus or not isinstance(hdus[name], fits.BinTableHDU):
         have = ", ".join(hdu.name for hdu in hdus[1:]) or "none"
-        raise ReferenceFileError(f"{path}: table extension {name} is missing (have {have}); is this a {_KIND}?")
+        raise ReferenceFileError(f"table extension {name} is missing (have {have}); is this a {_KIND}?", where=path)
     return hdus[name]
 
 
 def keyword(header: fits.Header, name: str, path: Path) -> Any:
     """Return the value of a card that must be there."""
     if name not in header:
-        raise ReferenceFileError(f"{path}: keyword {name} is missing; is this a {_KIND}?")
+        raise ReferenceFileError(f"keyword {name} is missing; is this a {_KIND}?", where=path)
     return header[name]
 
 
@@ -88,19 +91,19 @@ def column(table: fits.BinTableHDU, name: str, path: Path, dtype: type = np.floa
     """Return a table column in native byte order."""
     if name not in table.columns.names:
         raise ReferenceFileError(
-            f"{path}[{table.name}]: column {name} is missing (have {', '.join(table.columns.names)})"
+            f"column {name} is missing (have {', '.join(table.columns.names)})", where=f"{path}[{table.name}]"
         )
     try:
         return np.array(table.data[name]).astype(dtype)
     except ValueError:
-        raise ReferenceFileError(f"{path}[{table.name}]: {name} holds text; expected numbers") from None
+        raise ReferenceFileError(f"{name} holds text; expected numbers", where=f"{path}[{table.name}]") from None
 
 
 def number(header: fits.Header, name: str, path: Path) -> float:
     """Return a card that must be there and hold a number."""
     value = keyword(header, name, path)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ReferenceFileError(f"{path}: {name} is {value!r}; expected a number")
+        raise ReferenceFileError(f"{name} is {value!r}; expected a number", where=path)
     return float(value)
 
 
@@ -108,7 +111,7 @@ def whole_column(table: fits.BinTableHDU, name: str, path: Path) -> npt.NDArray[
     """Return a table column of whole numbers."""
     values = column(table, name, path)
     if not np.array_equal(values, np.rint(values)):
-        raise ReferenceFileError(f"{path}[{table.name}]: {name} holds fractions; expected whole numbers")
+        raise ReferenceFileError(f"{name} holds fractions; expected whole numbers", where=f"{path}[{table.name}]")
     return values.astype(np.int64)
 
 

@@ -44,11 +44,11 @@ def list_files(folder: str | os.PathLike[str], suffix: str) -> list[Path]:
     try:
         found = sorted(path for path in folder.iterdir() if pattern.fullmatch(path.name) and not path.is_dir())
     except FileNotFoundError:
-        raise MissingFileError(f"{folder}: no such folder; check the name") from None
+        raise MissingFileError("no such folder; check the name", where=folder) from None
     except NotADirectoryError:
-        raise InputError(f"{folder}: is not a folder; expected the folder of the *_{suffix}.fits files") from None
+        raise InputError(f"is not a folder; expected the folder of the *_{suffix}.fits files", where=folder) from None
     except OSError as error:
-        raise InputError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from error
+        raise InputError(f"cannot be read ({error.strerror}); check its permissions", where=folder) from error
     names: dict[str, Path] = {}
     for path in found:  # x.fits comes before x.fits.gz
         kept = names.setdefault(path.name[:-3] if path.suffix.lower() == ".gz" else path.name, path)
@@ -86,9 +86,9 @@ def read_primary(path: str | os.PathLike[str]) -> fits.Header:
             stream.seek(0)
             cards = _header_bytes(gzip.GzipFile(fileobj=stream, mode="rb") if packed else stream, path)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: the compressed data are damaged ({error}); get the file again") from error
+        raise InputError(f"the compressed data are damaged ({error}); get the file again", where=path) from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+        raise InputError(f"cannot be read ({error.strerror}); check its permissions", where=path) from error
     return fits.Header.fromstring(cards.translate(_PRINTABLE).decode("ascii"))
 
 
@@ -98,14 +98,14 @@ def _header_bytes(stream: BufferedReader | gzip.GzipFile, path: Path) -> bytes:
     for _ in range(_MAX_BLOCKS):
         block = stream.read(_BLOCK)
         if not content and not block.startswith(b"SIMPLE  ="):
-            raise InputError(f"{path}: is not a FITS file (it starts with {block[:9]!r}); expected 'SIMPLE  ='")
+            raise InputError(f"is not a FITS file (it starts with {block[:9]!r}); expected 'SIMPLE  ='", where=path)
         for start in range(0, len(block) - _CARD + 1, _CARD):
             if block[start : start + _CARD].rstrip() == b"END":
                 return content + block[:start]
         if len(block) < _BLOCK:
-            raise InputError(f"{path}[0]: the file ends within its header; get the file again")
+            raise InputError("the file ends within its header; get the file again", where=f"{path}[0]")
         content += block
-    raise InputError(f"{path}[0]: no END in {len(content)} bytes of header; get the file again")
+    raise InputError(f"no END in {len(content)} bytes of header; get the file again", where=f"{path}[0]")
 
 
 def start_time(primary: fits.Header, where: str) -> datetime:
@@ -119,5 +119,5 @@ def start_time(primary: fits.Header, where: str) -> datetime:
     date, time = (text_keyword(primary, name, where) for name in ("TDATEOBS", "TTIMEOBS"))
     start = parse_utc(f"{date} {time}")
     if start is None:
-        raise InputError(f"{where}: TDATEOBS, TTIMEOBS are {date!r}, {time!r}; expected a date as {UTC_FORM}, UTC")
+        raise InputError(f"TDATEOBS, TTIMEOBS are {date!r}, {time!r}; expected a date as {UTC_FORM}, UTC", where=where)
     return start

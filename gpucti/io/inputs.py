@@ -58,7 +58,7 @@ def _matches(name: str | os.PathLike[str]) -> list[Path]:
     if isinstance(name, str) and glob.has_magic(name) and not Path(name).exists():
         matches = sorted(Path(match) for match in glob.glob(name, recursive=True))  # noqa: PTH207 -- absolute patterns
         if not matches:
-            raise MissingFileError(f"{name}: no file matches this pattern; check the name and the folder")
+            raise MissingFileError("no file matches this pattern; check the name and the folder", where=name)
         return [find_file(match) for match in matches]
     return [find_file(name)]
 
@@ -69,9 +69,9 @@ def checked_folder(folder: Path) -> Path:
     while not above.exists() and above != above.parent:
         above = above.parent
     if not above.is_dir():
-        raise InputError(f"{folder}: {above} is not a folder; choose another outdir")
+        raise InputError(f"{above} is not a folder; choose another outdir", where=folder)
     if not os.access(above, os.W_OK | os.X_OK):
-        raise InputError(f"{folder}: {above} cannot be written to; choose another outdir")
+        raise InputError(f"{above} cannot be written to; choose another outdir", where=folder)
     return folder
 
 
@@ -90,8 +90,9 @@ def check_outputs(jobs: Sequence[InputOutput], *, overwrite: bool) -> None:
         target = job.output.resolve()
         if target in inputs:
             raise InputError(
-                f"{job.path}: the output {job.output} is the input {inputs[target]}; inputs are never overwritten, "
-                "choose another outdir"
+                f"the output {job.output} is the input {inputs[target]}; inputs are never overwritten, "
+                "choose another outdir",
+                where=job.path,
             )
         if target in taken:
             raise InputError(

@@ -35,7 +35,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise FolderInUseError(
-            f"{folder}: another gpucti run works here ({_holder(path)}); wait for it to end, or stop it"
+            f"another gpucti run works here ({_holder(path)}); wait for it to end, or stop it", where=folder
         ) from None
     try:
         with suppress(OSError):  # a full disk: whoever comes meanwhile is not told whose lock it is

@@ -92,7 +92,7 @@ def _refusal(primary: fits.Header, limits: Limits) -> str | None:
             return f"{name} is {number}, not {_either(allowed)}"
     subarray = keyword(primary, "SUBARRAY", where)
     if not isinstance(subarray, bool):
-        raise InputError(f"{where}: SUBARRAY is {subarray!r}; expected T or F")
+        raise InputError(f"SUBARRAY is {subarray!r}; expected T or F", where=where)
     if subarray:
         return "SUBARRAY is T, only full frames are corrected"
     for name in ("BINAXIS1", "BINAXIS2"):
@@ -135,7 +135,7 @@ def find_science(folder: str | os.PathLike[str], *, allow: bool = False, crds_up
         if candidate.reason is not None:
             continue
         if not candidate.root:
-            raise InputError(f"{path}: the name starts with '_'; expected a root name such as o12345010_raw.fits")
+            raise InputError("the name starts with '_'; expected a root name such as o12345010_raw.fits", where=path)
         if roots.setdefault(candidate.root, path) is not path:
             raise InputError(
                 f"{path} and {roots[candidate.root]}: products of both would be called {candidate.root}_*.fits; treat "
@@ -145,8 +145,9 @@ def find_science(folder: str | os.PathLike[str], *, allow: bool = False, crds_up
             unset.append(path.name)
     if unset:
         raise InputError(
-            f"{folder}: PHOTCORR is PERFORM and IMPHTTAB is not set in {', '.join(unset)}; ask CRDS for it "
-            "(--crds_update), or set the keyword"
+            f"PHOTCORR is PERFORM and IMPHTTAB is not set in {', '.join(unset)}; ask CRDS for it "
+            "(--crds_update), or set the keyword",
+            where=folder,
         )
     return candidates
 

@@ -143,10 +143,10 @@ class Pctetab:
         except ReferenceFileError:
             raise
         except InputError as error:  # an option in the header
-            raise ReferenceFileError(f"{path}[0]: {error}") from error
+            raise ReferenceFileError(f"{error}", where=f"{path}[0]") from error
         except (*DAMAGE, ValueError) as error:
             raise ReferenceFileError(
-                f"{path}: not a readable FITS file ({error}); expected a PCTETAB such as a02_stis_pcte.fits"
+                f"not a readable FITS file ({error}); expected a PCTETAB such as a02_stis_pcte.fits", where=path
             ) from error
 
     @classmethod
@@ -203,7 +203,7 @@ class Pctetab:
         if path.exists() and not overwrite:
             raise OutputExistsError(f"{path} exists; choose another name or allow overwriting")
         if not path.parent.is_dir():
-            raise InputError(f"{path}: the folder {path.parent} does not exist; make it first")
+            raise InputError(f"the folder {path.parent} does not exist; make it first", where=path)
         hdus = fits.HDUList([fits.PrimaryHDU(header=self._header(path.name))])
         hdus.append(table_hdu("DTDE", {"DTDE": (self.dtde, "E"), "Q": (self.q, "J")}))
         hdus.append(table_hdu("LEVELS", {"LEVEL": (self.levels, "J")}))
@@ -256,13 +256,13 @@ class Pctetab:
         mjd = _finite_date(mjd)
         if mjd < self.scale_mjd[0]:
             raise ReferenceFileError(
-                f"{self.name}: CTE_SCALE begins at MJD {self.scale_mjd[0]:g}; no trap density for MJD {mjd:g}"
+                f"CTE_SCALE begins at MJD {self.scale_mjd[0]:g}; no trap density for MJD {mjd:g}", where=self.name
             )
         low = min(int(np.searchsorted(self.scale_mjd, mjd, side="right")) - 1, len(self.scale) - 2)
         slope = (self.scale[low + 1] - self.scale[low]) / (self.scale_mjd[low + 1] - self.scale_mjd[low])
         scale = float(slope * (mjd - self.scale_mjd[low]) + self.scale[low])
         if scale < 0:
-            raise ReferenceFileError(f"{self.name}: CTE_SCALE gives a negative trap density at MJD {mjd:g}")
+            raise ReferenceFileError(f"CTE_SCALE gives a negative trap density at MJD {mjd:g}", where=self.name)
         return scale
 
     def epoch(self, mjd: float) -> LeakEpoch:
@@ -279,7 +279,7 @@ class Pctetab:
                 return epoch
         have = ", ".join(f"{e.start_mjd:.1f} to {e.end_mjd:.1f}" for e in self.epochs)
         raise ReferenceFileError(
-            f"{self.name}: no CHG_LEAK epoch covers MJD {mjd:g} (have {have}); use a newer PCTETAB"
+            f"no CHG_LEAK epoch covers MJD {mjd:g} (have {have}); use a newer PCTETAB", where=self.name
         )
 
     def traps(self, mjd: float, shft_nit: int | None = None) -> TrapTable:
@@ -324,7 +324,7 @@ class Pctetab:
                 mjd = float(t0 + (1.0 - s0) * (t1 - t0) / (s1 - s0))
                 if mjd >= t0:
                     return mjd
-        raise ReferenceFileError(f"{self.name}: the trap density is 1 at no date; give the date (mjd)")
+        raise ReferenceFileError("the trap density is 1 at no date; give the date (mjd)", where=self.name)
 
     @cached_property
     def sha256(self) -> str:
@@ -365,9 +365,9 @@ def check_version(version: str, where: str) -> None:
     try:
         major, minor = (int(part) for part in figure.split("."))
     except ValueError:
-        raise ReferenceFileError(f"{where}: PCTE_VER is {version!r}; expected MAJOR.MINOR, 0.1 to 1.x") from None
+        raise ReferenceFileError(f"PCTE_VER is {version!r}; expected MAJOR.MINOR, 0.1 to 1.x", where=where) from None
     if not OLDEST_VERSION <= (major, minor) <= NEWEST_VERSION:
-        raise ReferenceFileError(f"{where}: PCTE_VER is {version!r}; this version of gpucti reads 0.1 to 1.x")
+        raise ReferenceFileError(f"PCTE_VER is {version!r}; this version of gpucti reads 0.1 to 1.x", where=where)
 
 
 @cache

@@ -19,7 +19,7 @@ def check_table(table: Pctetab, where: str) -> None:
 
     def demand(true: bool, extension: str, rule: str) -> None:
         if not true:
-            raise ReferenceFileError(f"{where}[{extension}]: {rule}")
+            raise ReferenceFileError(f"{rule}", where=f"{where}[{extension}]")
 
     arrays = [table.levels, table.q, table.dtde, table.scale_mjd, table.scale, *table.col_scale.values()]
     arrays += [epoch.node for epoch in table.epochs]

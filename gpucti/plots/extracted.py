@@ -85,7 +85,7 @@ def is_extracted(path: str | os.PathLike[str]) -> bool:
     if any(isinstance(hdu, fits.BinTableHDU) and "WAVELENGTH" in _names(hdu) for hdu in hdus[1:]):
         return True
     if not any(isinstance(hdu, fits.ImageHDU) and hdu.name == "SCI" for hdu in hdus[1:]):
-        raise InputError(f"{path}: holds neither images (extensions SCI, ERR, DQ) nor extracted spectra (a table)")
+        raise InputError("holds neither images (extensions SCI, ERR, DQ) nor extracted spectra (a table)", where=path)
     return False
 
 
@@ -106,7 +106,7 @@ def read_spectra(path: str | os.PathLike[str]) -> tuple[Spectrum, ...]:
         if isinstance(hdu, fits.BinTableHDU) and "WAVELENGTH" in _names(hdu):
             spectra += _read_table(hdu, hdus[0].header, path, f"{path}[{index}]")
     if not spectra:
-        raise InputError(f"{path}: no table of extracted spectra with a row in it; expected an x1c, s1c, x1d or sx1")
+        raise InputError("no table of extracted spectra with a row in it; expected an x1c, s1c, x1d or sx1", where=path)
     return tuple(spectra)
 
 
@@ -119,14 +119,14 @@ def _read_table(hdu: fits.BinTableHDU, primary: fits.Header, path: Path, where: 
     wanted = [name for name in (*QUANTITIES, "ERROR", "NET_ERROR") if name in _names(hdu)]
     if not set(QUANTITIES) & set(wanted):
         raise InputError(
-            f"{where}: none of the columns {', '.join(QUANTITIES)} is there; is this an extracted spectrum?"
+            f"none of the columns {', '.join(QUANTITIES)} is there; is this an extracted spectrum?", where=where
         )
     wavelength = _column(hdu, "WAVELENGTH", where)
     shape = wavelength.shape
     columns = {name: _column(hdu, name, where, shape) for name in wanted}
     dq = _column(hdu, "DQ", where, shape) if "DQ" in _names(hdu) else np.zeros(shape)
     if not np.array_equal(dq, np.rint(dq)):
-        raise InputError(f"{where}: DQ holds fractions; expected data-quality bits")
+        raise InputError("DQ holds fractions; expected data-quality bits", where=where)
     orders = _column(hdu, "SPORDER", where, shape[:1]) if "SPORDER" in _names(hdu) else np.ones(shape[0])
     units = {column.name.upper(): (column.unit or "").strip() for column in hdu.columns}
     number = integer_keyword(hdu.header, "EXTVER", where, default=1)
@@ -151,15 +151,15 @@ def _column(hdu: fits.BinTableHDU, name: str, where: str, shape: tuple[int, ...]
     try:
         values = np.asarray(hdu.data[name])
     except (*DAMAGE, ValueError, IndexError) as error:
-        raise InputError(f"{where}: column {name} cannot be read ({error}); get the file again") from error
+        raise InputError(f"column {name} cannot be read ({error}); get the file again", where=where) from error
     if values.dtype.kind not in "iuf":
-        raise InputError(f"{where}: column {name} holds no plain numbers; is this an extracted spectrum?")
+        raise InputError(f"column {name} holds no plain numbers; is this an extracted spectrum?", where=where)
     if shape is None and (values.ndim != 2 or values.shape[1] < 2):
         raise InputError(
-            f"{where}: column {name} has the shape {values.shape}; expected one array of two or more in each row"
+            f"column {name} has the shape {values.shape}; expected one array of two or more in each row", where=where
         )
     if shape is not None and values.shape != shape:
-        raise InputError(f"{where}: column {name} has the shape {values.shape}; expected {shape}, as the others")
+        raise InputError(f"column {name} has the shape {values.shape}; expected {shape}, as the others", where=where)
     values = values.astype(np.float64)
     values[np.isinf(values)] = np.nan
     return values

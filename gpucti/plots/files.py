@@ -122,7 +122,7 @@ def _spectra(
         chosen = [spectrum for spectrum in found if imset in (None, spectrum.number)]
         if not chosen:
             have = ", ".join(str(spectrum.number) for spectrum in found)
-            raise InputError(f"{path}: there is no spectrum of image set {imset}; it has {have}")
+            raise InputError(f"there is no spectrum of image set {imset}; it has {have}", where=path)
         spectra += chosen
     draw_spectra(figure, spectra, column, *ranges, flags=flags is not False)
 
@@ -134,7 +134,7 @@ def _images(figure: Figure, paths: list[Path], imset: int | None, ranges: _Range
     for path in paths:
         exposure = Exposure.read(path)
         if imset is not None and imset > exposure.n_imsets:
-            raise InputError(f"{path}: there is no image set {imset}; it has {exposure.n_imsets}")
+            raise InputError(f"there is no image set {imset}; it has {exposure.n_imsets}", where=path)
         numbers = range(1, exposure.n_imsets + 1) if imset is None else [imset]
         panels += [Panel(exposure, number) for number in numbers]
     draw_images(figure, panels, *ranges, flags=bool(flags))
@@ -143,10 +143,10 @@ def _images(figure: Figure, paths: list[Path], imset: int | None, ranges: _Range
 def _target(path: Path, *, overwrite: bool) -> Path:
     """Return where the picture goes, if it may go there."""
     if path.suffix[1:].lower() not in FORMATS:
-        raise InputError(f"{path}: is no name of a picture; expected one that ends in .{', .'.join(FORMATS)}")
+        raise InputError(f"is no name of a picture; expected one that ends in .{', .'.join(FORMATS)}", where=path)
     refuse_existing(path, overwrite=overwrite)
     if not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}; make it first")
+        raise InputError(f"there is no folder {path.parent}; make it first", where=path)
     return path
 
 

@@ -97,7 +97,8 @@ class Panel:
         )
         if not (step[0] > 0 and step[1] > 0):
             raise InputError(
-                f"{where}: CD1_1, CD2_2 are {step[0]:g}, {step[1]:g}; expected Angstrom and degrees per pixel, above 0"
+                f"CD1_1, CD2_2 are {step[0]:g}, {step[1]:g}; expected Angstrom and degrees per pixel, above 0",
+                where=where,
             )
         left, right = (value[0] + (edge - crpix[0]) * step[0] for edge in (0.5, cols + 0.5))
         lower, upper = ((edge - crpix[1]) * step[1] * 3600.0 for edge in (0.5, rows + 0.5))
@@ -179,8 +180,8 @@ def _cut(panel: Panel, edge: tuple[float, float, float, float], xrange: Range, y
     y = _pixels(edge[2:], rows, yrange)
     if x.start >= x.stop or y.start >= y.stop:
         raise InputError(
-            f"{panel.exposure.path}: nothing lies in the range; x runs from {edge[0]:g} to {edge[1]:g}, y from "
-            f"{edge[2]:g} to {edge[3]:g}"
+            f"nothing lies in the range; x runs from {edge[0]:g} to {edge[1]:g}, y from {edge[2]:g} to {edge[3]:g}",
+            where=panel.exposure.path,
         )
     return y, x
 

@@ -74,8 +74,8 @@ def draw_spectra(
     if not any(part.any() for part in inside):
         low, high = min(places.min() for places in x), max(places.max() for places in x)
         raise InputError(
-            f"{spectra[0].path}: nothing lies in the x range; it goes from {low:g} to {high:g} "
-            f"{'pixels' if by_pixel else 'Angstrom'}"
+            f"nothing lies in the x range; it goes from {low:g} to {high:g} {'pixels' if by_pixel else 'Angstrom'}",
+            where=spectra[0].path,
         )
 
     difference = _difference(x, spectra, name) if len(spectra) == 2 else None
@@ -116,7 +116,7 @@ def _quantity(spectra: Sequence[Spectrum], quantity: str) -> str:
     name = quantity.upper()
     for spectrum in spectra:
         if name not in spectrum.columns:
-            raise InputError(f"{spectrum.path}: there is no column {name}; it has {', '.join(spectrum.columns)}")
+            raise InputError(f"there is no column {name}; it has {', '.join(spectrum.columns)}", where=spectrum.path)
     return name
 
 

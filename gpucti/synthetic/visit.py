@@ -243,16 +243,16 @@ def _prepare(folder: Path, *, overwrite: bool) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise OutputExistsError(f"{folder}: is a file; expected a folder, or a name that is free")
+        raise OutputExistsError("is a file; expected a folder, or a name that is free", where=folder)
     if not any(folder.iterdir()):
         return
     manifest = folder / MANIFEST
     if not overwrite or not manifest.is_file():
         what = "holds an earlier visit; allow overwriting" if manifest.is_file() else "is not empty; choose another"
-        raise OutputExistsError(f"{folder}: {what}, or remove it")
+        raise OutputExistsError(f"{what}, or remove it", where=folder)
     for name in manifest.read_text(encoding="utf-8").splitlines():
         path = (folder / name).resolve()
         if folder.resolve() not in path.parents:
-            raise InputError(f"{manifest}: names {name!r}, which is not in the folder; repair or remove it")
+            raise InputError(f"names {name!r}, which is not in the folder; repair or remove it", where=manifest)
         path.unlink(missing_ok=True)
     manifest.unlink()

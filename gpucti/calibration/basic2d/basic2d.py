@@ -78,7 +78,7 @@ def basic2d(
     primary = exposure.primary.copy()
     good = [n for n, imset in enumerate(exposure.imsets) if _is_good(exposure, n, setup, trailer)]
     if not good:
-        raise InputError(f"{exposure.path}: no image set has an exposure time and pixels that differ; nothing to do")
+        raise InputError("no image set has an exposure time and pixels that differ; nothing to do", where=exposure.path)
     left_out = exposure.n_imsets - len(good)
     if left_out:
         log.warning("%s: %d of %d image sets left out as bad", exposure.path, left_out, exposure.n_imsets)
@@ -106,7 +106,7 @@ def _is_good(exposure: Exposure, n: int, setup: Setup, trailer: Trailer) -> bool
     imset, where = exposure.imsets[n], f"{exposure.path}[SCI,{n + 1}]"
     exptime = number_keyword(imset.headers[0], "EXPTIME", where)
     if exptime < 0:
-        raise InputError(f"{where}: EXPTIME is {exptime}; expected seconds, 0 or more")
+        raise InputError(f"EXPTIME is {exptime}; expected seconds, 0 or more", where=where)
     if setup.bias and not setup.wavecal:
         return True
     if exptime == 0:

@@ -82,8 +82,8 @@ def read_ccd_parameters(table: ReferenceTable, mode: CcdMode) -> CcdParameters:
     clip = np.float32(table.number("BLEV_CLIP", row) if table.has("BLEV_CLIP") else DEFAULT_CLIP)
     if gain <= 0 or noise < 0:
         raise ReferenceFileError(
-            f"{table.path}: ATODGAIN is {gain}, READNSE {noise} in row {row + 1}; expected a gain above 0 and no "
-            "negative noise"
+            f"ATODGAIN is {gain}, READNSE {noise} in row {row + 1}; expected a gain above 0 and no negative noise",
+            where=table.path,
         )
     return CcdParameters(gain, bias, noise, saturate, clip, row)
 
@@ -97,7 +97,7 @@ def find_conversion(table: ReferenceTable, mode: CcdMode, sci_header: fits.Heade
         if best is None or distance < best[0]:
             best = distance, row
     if best is None:
-        raise ReferenceFileError(f"{table.path}: no row for CCDAMP = {mode.amp!r}, CCDGAIN = {mode.gain}")
+        raise ReferenceFileError(f"no row for CCDAMP = {mode.amp!r}, CCDGAIN = {mode.gain}", where=table.path)
     return best[1]
 
 
@@ -105,7 +105,9 @@ def read_conversion(table: ReferenceTable, row: int) -> npt.NDArray[np.float32]:
     """Return what each raw number is to be replaced by."""
     cells, size = table.column("ATOD"), int(table.number("NELEM", row))
     if cells.dtype.kind not in "iuf" or cells.ndim != 2 or not 1 <= size <= cells.shape[1]:
-        raise ReferenceFileError(f"{table.path}: ATOD is {cells.dtype} {cells.shape}, NELEM {size} in row {row + 1}")
+        raise ReferenceFileError(
+            f"ATOD is {cells.dtype} {cells.shape}, NELEM {size} in row {row + 1}", where=table.path
+        )
     values: npt.NDArray[np.float32] = cells[row, :size].astype(np.float32)
     return values
 

@@ -155,7 +155,9 @@ def read_bad_pixels(table: ReferenceTable, opt_elem: str) -> BadPixels:
     columns = {name: _integers(table, name) for name in ("PIX1", "PIX2", "LENGTH", "AXIS", "VALUE")}
     size = tuple(table.header.get(name) for name in ("SIZAXIS1", "SIZAXIS2"))
     if not all(isinstance(n, int) and not isinstance(n, bool) and 0 < n <= 2**14 for n in size):
-        raise ReferenceFileError(f"{table.path}[1]: SIZAXIS1, SIZAXIS2 are {size}; expected the size of the frame")
+        raise ReferenceFileError(
+            f"SIZAXIS1, SIZAXIS2 are {size}; expected the size of the frame", where=f"{table.path}[1]"
+        )
     for name, bad, allowed in (
         ("AXIS", (columns["AXIS"] != 1) & (columns["AXIS"] != 2), "1 or 2"),
         ("LENGTH", columns["LENGTH"] <= 0, "above 0"),
@@ -164,7 +166,7 @@ def read_bad_pixels(table: ReferenceTable, opt_elem: str) -> BadPixels:
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             raise ReferenceFileError(
-                f"{table.path}: {name} of row {row + 1} is {columns[name][row]}; expected {allowed}"
+                f"{name} of row {row + 1} is {columns[name][row]}; expected {allowed}", where=table.path
             )
     x, y = columns["PIX1"] - 1, columns["PIX2"] - 1
     chosen = np.ones(table.n_rows, dtype=bool)
@@ -187,7 +189,7 @@ def read_bad_pixels(table: ReferenceTable, opt_elem: str) -> BadPixels:
 def _integers(table: ReferenceTable, name: str) -> npt.NDArray[np.int64]:
     cells = table.column(name)
     if cells.dtype.kind not in "iu" or cells.ndim != 1:
-        raise ReferenceFileError(f"{table.path}: {name} holds {cells.dtype}; expected integers")
+        raise ReferenceFileError(f"{name} holds {cells.dtype}; expected integers", where=table.path)
     return cells.astype(np.int64)
 
 

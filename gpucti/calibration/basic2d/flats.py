@@ -51,7 +51,7 @@ class FlatField:
         product, own_grid = self._product
         flat = matched(product, own_grid, grid, shape, average=True, where=self._name)
         if flat is None:
-            raise ReferenceFileError(f"{self._name}: binned {own_grid.bin}, coarser than the image's {grid.bin}")
+            raise ReferenceFileError(f"binned {own_grid.bin}, coarser than the image's {grid.bin}", where=self._name)
         return flat
 
     @property
@@ -76,8 +76,9 @@ class FlatField:
         if len(fine) == 2:
             if fine[0].sci.shape != fine[1].sci.shape:
                 raise ReferenceFileError(
-                    f"{fine[1].path}: {fine[1].sci.shape} pixels (rows, columns); expected {fine[0].sci.shape} as in "
-                    f"{fine[0].path.name}"
+                    f"{fine[1].sci.shape} pixels (rows, columns); expected {fine[0].sci.shape} as in "
+                    f"{fine[0].path.name}",
+                    where=fine[1].path,
                 )
             product = multiply(product, image_pixels(fine[1]))
         if low:
@@ -88,7 +89,7 @@ class FlatField:
         try:
             return unbin2d(image_pixels(low), shape, strict=self.strict)
         except ValueError as error:
-            raise ReferenceFileError(f"{low.path}: {error}") from error
+            raise ReferenceFileError(f"{error}", where=low.path) from error
 
 
 def unbin2d(image: Pixels, shape: tuple[int, int], *, strict: bool = False) -> Pixels:

@@ -44,8 +44,9 @@ class PixelGrid:
         ltv = tuple(float(number_keyword(header, name, where, default=0)) for name in ("LTV1", "LTV2"))
         if not all(2**-12 <= step <= 2 for step in ltm) or not all(abs(offset) < 2**20 for offset in ltv):
             raise InputError(
-                f"{where}: LTM is {ltm}, LTV {ltv}; expected image pixels per detector pixel (1 over the binning), and "
-                "an offset in pixels"
+                f"LTM is {ltm}, LTV {ltv}; expected image pixels per detector pixel (1 over the binning), and "
+                "an offset in pixels",
+                where=where,
             )
         return cls((ltm[0], ltm[1]), (ltv[0], ltv[1]))
 
@@ -143,9 +144,10 @@ def matched(
     ends = [] if match is None else [match.start[k] + shape[1 - k] * match.ratio[k] for k in range(2)]
     if match is None or min(match.start) < 0 or ends[0] > cols or ends[1] > rows:
         raise ReferenceFileError(
-            f"{where}: {cols} x {rows} pixels (columns x rows) binned {ref.bin}, from {ref.corner} on, do not cover "
+            f"{cols} x {rows} pixels (columns x rows) binned {ref.bin}, from {ref.corner} on, do not cover "
             f"an image of {shape[1]} x {shape[0]} binned {grid.bin}, from {grid.corner} on; use the reference file "
-            "for this mode (an image with overscan needs BLEVCORR first)"
+            "for this mode (an image with overscan needs BLEVCORR first)",
+            where=where,
         )
     return bin2d(reference, match.start, match.ratio, shape, average=average)
 

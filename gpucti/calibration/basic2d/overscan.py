@@ -93,7 +93,7 @@ def find_overscan(amp: str, shape: tuple[int, int], binning: tuple[int, int], wh
     """
     (rows, cols), (bx, by) = shape, binning
     if not {bx, by} <= set(BINNED_SECTION):
-        raise InputError(f"{where}: binned {bx} x {by} (1/LTM); expected 1, 2 or 4 for BLEVCORR")
+        raise InputError(f"binned {bx} x {by} (1/LTM); expected 1, 2 or 4 for BLEVCORR", where=where)
     full = (bx, by) == (1, 1) and rows > FULL_ROWS
     subarray = (bx, by) == (1, 1) and not full
     if full:
@@ -116,8 +116,9 @@ def find_overscan(amp: str, shape: tuple[int, int], binning: tuple[int, int], wh
         return None
     if kept_cols < WINDOW or kept_rows < 1 or section[0] < 0 or section[1] >= cols:
         raise InputError(
-            f"{where}: {cols} x {rows} pixels (columns x rows) binned {bx} x {by} have no overscan in columns "
-            f"{section[0]} to {section[1]}; expected a whole frame for BLEVCORR"
+            f"{cols} x {rows} pixels (columns x rows) binned {bx} x {by} have no overscan in columns "
+            f"{section[0]} to {section[1]}; expected a whole frame for BLEVCORR",
+            where=where,
         )
     return Overscan(left, right, bottom, top, section, (0, bottom) if amp in "CD" else (rows - top, rows))
 

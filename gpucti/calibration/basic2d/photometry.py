@@ -184,7 +184,9 @@ def read_value(table: ReferenceTable, name: str, row: int, parameters: Mapping[s
     column = table.text("DATACOL", row).upper()
     count = re.fullmatch(rf"{name}(\d?)", column)
     if count is None:
-        raise ReferenceFileError(f"{table.path}[{name}]: DATACOL is {column!r}; expected {name} or {name}1, ...")
+        raise ReferenceFileError(
+            f"DATACOL is {column!r}; expected {name} or {name}1, ...", where=f"{table.path}[{name}]"
+        )
     if not int(count[1] or 0):
         return table.number(column, row)
     grids, point = [], []
@@ -193,14 +195,19 @@ def read_value(table: ReferenceTable, name: str, row: int, parameters: Mapping[s
         known = [value for key, value in parameters.items() if key.startswith(parameter)]
         if not parameter or not known:
             raise ReferenceFileError(
-                f"{table.path}[{name}]: row {row + 1} depends on {parameter!r}; PHOTMODE has {', '.join(parameters)}"
+                f"row {row + 1} depends on {parameter!r}; PHOTMODE has {', '.join(parameters)}",
+                where=f"{table.path}[{name}]",
             )
         size = int(table.number(f"NELEM{index}", row))
         if size < 2:
-            raise ReferenceFileError(f"{table.path}[{name}]: NELEM{index} of row {row + 1} is {size}; expected 2 or up")
+            raise ReferenceFileError(
+                f"NELEM{index} of row {row + 1} is {size}; expected 2 or up", where=f"{table.path}[{name}]"
+            )
         grid = elements(table, f"PAR{index}VALUES", row, size)
         if not (np.diff(grid) > 0).all():
-            raise ReferenceFileError(f"{table.path}[{name}]: PAR{index}VALUES of row {row + 1} do not increase")
+            raise ReferenceFileError(
+                f"PAR{index}VALUES of row {row + 1} do not increase", where=f"{table.path}[{name}]"
+            )
         if not grid[0] <= known[0] <= grid[-1] and not (parameter == DATE and _extrapolates(table)):
             return UNDEFINED
         grids.append(grid)
@@ -246,16 +253,20 @@ def temperature_factor(table: ReferenceTable, element: str, wavelength: float, t
         return 1.0
     rows = table.matching(OPT_ELEM=element)
     if not rows:
-        raise ReferenceFileError(f"{table.path}: no row for OPT_ELEM = {element!r}; PHOTCORR needs one in the TDSTAB")
+        raise ReferenceFileError(
+            f"no row for OPT_ELEM = {element!r}; PHOTCORR needs one in the TDSTAB", where=table.path
+        )
     row = rows[-1]
     if table.row_dummy(row):
-        raise ReferenceFileError(f"{table.path}: row {row + 1} only fills a place (PEDIGREE DUMMY); use another TDSTAB")
+        raise ReferenceFileError(
+            f"row {row + 1} only fills a place (PEDIGREE DUMMY); use another TDSTAB", where=table.path
+        )
     if temperature < 0 or not (table.has("REFTEMP") and table.has("TEMPSENS")):
         return 1.0
     size = int(table.number("NWL", row))
     nodes, slopes = elements(table, "WAVELENGTH", row, size), elements(table, "TEMPSENS", row, size)
     if size < 1 or not (np.diff(nodes) > 0).all():
-        raise ReferenceFileError(f"{table.path}: WAVELENGTH of row {row + 1} does not increase")
+        raise ReferenceFileError(f"WAVELENGTH of row {row + 1} does not increase", where=table.path)
     return float(1 + np.interp(wavelength, nodes, slopes) * (temperature - table.number("REFTEMP", row)))
 
 
@@ -270,9 +281,9 @@ def elements(table: ReferenceTable, name: str, row: int, size: int) -> Vector:
     try:
         cell = np.asarray(table.column(name)[row], dtype=np.float64).ravel()[: max(size, 0)]
     except (TypeError, ValueError):
-        raise ReferenceFileError(f"{table.path}: {name} of row {row + 1} holds text; expected numbers") from None
+        raise ReferenceFileError(f"{name} of row {row + 1} holds text; expected numbers", where=table.path) from None
     if len(cell) < size or not np.isfinite(cell).all():
-        raise ReferenceFileError(f"{table.path}: {name} of row {row + 1} is {cell}; expected {size} finite numbers")
+        raise ReferenceFileError(f"{name} of row {row + 1} is {cell}; expected {size} finite numbers", where=table.path)
     return cell
 
 

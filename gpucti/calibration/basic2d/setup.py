@@ -85,7 +85,9 @@ def prepare(exposure: Exposure, steps: Collection[str], references: References, 
 
     table = references.table(references.required(primary, "CCDTAB", folder))
     if table.dummy:
-        raise ReferenceFileError(f"{table.path}: PEDIGREE is {table.pedigree!r}; no exposure can do without a CCDTAB")
+        raise ReferenceFileError(
+            f"PEDIGREE is {table.pedigree!r}; no exposure can do without a CCDTAB", where=table.path
+        )
     setup = Setup(
         mode,
         read_ccd_parameters(table, mode),
@@ -117,8 +119,9 @@ def prepare(exposure: Exposure, steps: Collection[str], references: References, 
 
     if not setup.steps - ({"DQICORR"} if "DQICORR" in setup.skipped else set()):
         raise InputError(
-            f"{exposure.path}: nothing left to do of {', '.join(sorted(steps)) or 'no steps'} (done before, or the "
-            "reference files are dummies); expected a step that is still to be done"
+            f"nothing left to do of {', '.join(sorted(steps)) or 'no steps'} (done before, or the "
+            "reference files are dummies); expected a step that is still to be done",
+            where=exposure.path,
         )
     return setup
 
@@ -150,7 +153,7 @@ def _prepare_flats(setup: Setup, exposure: Exposure, references: References, *, 
         flats.append(image if image and not image.dummy else None)
     if not named:
         raise ReferenceFileError(
-            f"{exposure.path}[0]: {', '.join(FLATS)} are all blank; FLATCORR needs at least one of them"
+            f"{', '.join(FLATS)} are all blank; FLATCORR needs at least one of them", where=f"{exposure.path}[0]"
         )
     setup.sources["FLATCORR"] = lines
     if any(flats):

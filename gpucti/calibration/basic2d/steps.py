@@ -210,7 +210,7 @@ class Calibration:
         """ATODCORR."""
         table = self._setup.conversion
         if frame.ncombine > 1 or table is None:
-            raise InputError(f"{frame.where}: NCOMBINE is {frame.ncombine}; ATODCORR needs single raw exposures")
+            raise InputError(f"NCOMBINE is {frame.ncombine}; ATODCORR needs single raw exposures", where=frame.where)
         row = find_conversion(table, self._setup.mode, frame.headers[0], frame.where)
         if table.row_dummy(row):
             self._skip("ATODCORR", f"row {row + 1} of the ATODTAB is a dummy")
@@ -316,8 +316,8 @@ class Calibration:
         pixels = self._reference(step, frame)
         if pixels is None:
             raise ReferenceFileError(
-                f"{self._setup.images[step].path}: binned more than the image ({frame.grid.bin}); use the {step} "
-                "reference file for this mode"
+                f"binned more than the image ({frame.grid.bin}); use the {step} reference file for this mode",
+                where=self._setup.images[step].path,
             )
         return pixels
 
@@ -349,7 +349,7 @@ def _bits(dq: npt.NDArray[Any], where: str) -> npt.NDArray[np.int16]:
     """Return data quality as 16-bit integers."""
     limits = np.iinfo(np.int16)
     if dq.dtype != np.int16 and (dq.min() < limits.min or dq.max() > limits.max):
-        raise InputError(f"{where}: data quality from {dq.min()} to {dq.max()}; expected 16-bit integers")
+        raise InputError(f"data quality from {dq.min()} to {dq.max()}; expected 16-bit integers", where=where)
     return dq.astype(np.int16, copy=False)
 
 

@@ -55,7 +55,7 @@ def update_temperature(
     times, values = (table.column(column) for column in ("TIME", "VALUE"))
     for array in (times, values):
         if array.dtype.kind not in "iuf" or array.ndim != 1 or not np.isfinite(array).all():
-            raise ReferenceFileError(f"{path}: TIME or VALUE holds no plain numbers; expected MJD and degrees C")
+            raise ReferenceFileError("TIME or VALUE holds no plain numbers; expected MJD and degrees C", where=path)
     start, end, exptime = (float(number_keyword(sci_header, key, where)) for key in ("EXPSTART", "EXPEND", "EXPTIME"))
     good = plausible(values.astype(np.float64))
     mean = mean_temperature(times[good].tolist(), values[good].tolist(), start, end, exptime)

@@ -140,7 +140,7 @@ def usable_imsets(exposures: Sequence[Exposure]) -> list[UsableImset]:
     for index, exposure in enumerate(exposures):
         read_noise = number_keyword(exposure.primary, "READNSE", f"{exposure.path}[0]")
         if read_noise < 0:
-            raise InputError(f"{exposure.path}[0]: READNSE is {read_noise!r}; expected electrons, 0 or more")
+            raise InputError(f"READNSE is {read_noise!r}; expected electrons, 0 or more", where=f"{exposure.path}[0]")
         for number, imset in enumerate(exposure.imsets, start=1):
             where = f"{exposure.path}[SCI,{number}]"
             if not _is_ok(imset.headers[0], where):
@@ -148,24 +148,24 @@ def usable_imsets(exposures: Sequence[Exposure]) -> list[UsableImset]:
             _require_finite(imset, where)
             exptime = number_keyword(imset.headers[0], "EXPTIME", where)
             if exptime < 0:
-                raise InputError(f"{where}: EXPTIME is {exptime!r}; expected seconds, 0 or more")
+                raise InputError(f"EXPTIME is {exptime!r}; expected seconds, 0 or more", where=where)
             usable.append(UsableImset(index, number, where, imset, exptime, read_noise, exposure.gain))
     names = ", ".join(str(exposure.path) for exposure in exposures)
     if len(usable) < 2:
         raise InputError(
-            f"{names}: {len(usable)} image set that can be used; expected two at least, cosmic rays are told by "
-            "comparison"
+            f"{len(usable)} image set that can be used; expected two at least, cosmic rays are told by comparison",
+            where=names,
         )
     for name, values in (
         ("CCDAMP", {exposure.amp for exposure in exposures}),
         ("shape (rows, columns)", {one.imset.sci.shape for one in usable}),
     ):
         if len(values) > 1:
-            raise InputError(f"{names}: {name} is {', '.join(map(str, sorted(values)))}; expected the same in all")
+            raise InputError(f"{name} is {', '.join(map(str, sorted(values)))}; expected the same in all", where=names)
     times = [one.exptime for one in usable]
     if 0 in times and any(times):
         raise InputError(
-            f"{names}: EXPTIME is {', '.join(f'{time:g}' for time in times)}; expected times above 0, or 0 for all"
+            f"EXPTIME is {', '.join(f'{time:g}' for time in times)}; expected times above 0, or 0 for all", where=names
         )
     return usable
 
@@ -173,14 +173,16 @@ def usable_imsets(exposures: Sequence[Exposure]) -> list[UsableImset]:
 def _is_ok(header: fits.Header, where: str) -> bool:
     value = keyword(header, "IMSET_OK", where, default=True)
     if not isinstance(value, bool):
-        raise InputError(f"{where}: IMSET_OK is {value!r}; expected T or F")
+        raise InputError(f"IMSET_OK is {value!r}; expected T or F", where=where)
     return value
 
 
 def _require_finite(imset: ImageSet, where: str) -> None:
     if not np.isfinite(imset.sci).all():
         row, col = np.argwhere(~np.isfinite(imset.sci))[0]
-        raise InputError(f"{where}: NaN or infinity at row {row}, column {col} (0-based); replace such pixels first")
+        raise InputError(
+            f"NaN or infinity at row {row}, column {col} (0-based); replace such pixels first", where=where
+        )
 
 
 def _total(exptimes: Sequence[float]) -> np.float32:

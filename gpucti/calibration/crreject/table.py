@@ -95,14 +95,15 @@ def read_parameters(table: ReferenceTable, n: int, mean_exposure: float, *, spec
     """
     crsplit, meanexp = (_numbers(table, name) for name in ("CRSPLIT", "MEANEXP"))
     if not len(crsplit):
-        raise ReferenceFileError(f"{table.path}: no rows; expected a CRREJTAB with one for each CRSPLIT and MEANEXP")
+        raise ReferenceFileError("no rows; expected a CRREJTAB with one for each CRSPLIT and MEANEXP", where=table.path)
     wanted = min(n, int(crsplit.max()))
     excess = np.where(crsplit == wanted, meanexp - mean_exposure, -1.0)
     if not (excess >= 0).any():
         have = ", ".join(f"{value:g}" for value in sorted(set(meanexp[crsplit == wanted]))) or "no row"
         raise ReferenceFileError(
-            f"{table.path}: no row with CRSPLIT {wanted} and MEANEXP of at least {mean_exposure:g} s (has {have}); "
-            "the table does not cover these exposures"
+            f"no row with CRSPLIT {wanted} and MEANEXP of at least {mean_exposure:g} s (has {have}); "
+            "the table does not cover these exposures",
+            where=table.path,
         )
     row = int(np.flatnonzero(excess == excess[excess >= 0].min())[-1])
 
@@ -121,13 +122,13 @@ def read_parameters(table: ReferenceTable, n: int, mean_exposure: float, *, spec
             texts=(sigmas, initgues if initgues.startswith(("med", "min")) else "minimum"),
         )
     except InputError as error:
-        raise ReferenceFileError(f"{table.path}: row {row + 1}: {error}") from error
+        raise ReferenceFileError(f"row {row + 1}: {error}", where=table.path) from error
 
 
 def _numbers(table: ReferenceTable, name: str) -> Any:
     cells = table.column(name)
     if cells.dtype.kind not in "iuf" or cells.ndim != 1 or not np.isfinite(cells).all():
-        raise ReferenceFileError(f"{table.path}: {name} holds {cells.dtype}; expected one finite number per row")
+        raise ReferenceFileError(f"{name} holds {cells.dtype}; expected one finite number per row", where=table.path)
     return cells.astype(np.float64)
 
 
@@ -135,7 +136,7 @@ def _flag(table: ReferenceTable, name: str, row: int) -> bool:
     """Return a cell that holds true or false, as a logical or as a number."""
     cells = table.column(name)
     if cells.dtype.kind not in "biu" or cells.ndim != 1:
-        raise ReferenceFileError(f"{table.path}: {name} holds {cells.dtype}; expected T or F, or 1 or 0")
+        raise ReferenceFileError(f"{name} holds {cells.dtype}; expected T or F, or 1 or 0", where=table.path)
     return bool(cells[row])
 
 

@@ -87,7 +87,7 @@ def read_aperture(primary: fits.Header, name: str, references: References, folde
     count = whole(table, "NBARS", row, 0, MAX_BARS)
     width = (table.number("WIDTH1", row), table.number("WIDTH2", row))
     if min(width) <= 0:
-        raise ReferenceFileError(f"{table.path}: WIDTH1, WIDTH2 of row {row + 1} are {width}; expected arcseconds")
+        raise ReferenceFileError(f"WIDTH1, WIDTH2 of row {row + 1} are {width}; expected arcseconds", where=table.path)
     return Aperture(
         name=name,
         width=width,

@@ -146,7 +146,8 @@ def read_dispersion(primary: fits.Header, mode: Mode, references: References, fo
     apertures = {table.text("REF_APER", row) for row in rows}
     if len(apertures) > 1:
         raise ReferenceFileError(
-            f"{table.path}: REF_APER of rows {_numbers(rows)} is {', '.join(sorted(apertures))}; expected one aperture"
+            f"REF_APER of rows {_numbers(rows)} is {', '.join(sorted(apertures))}; expected one aperture",
+            where=table.path,
         )
     coefficients = np.zeros((len(rows), MAX_COEFFICIENTS))
     counts = [whole(table, "NCOEFF", row, 1, MAX_COEFFICIENTS) for row in rows]
@@ -281,7 +282,7 @@ def sort_lines(lines: Vector, what: str) -> npt.NDArray[np.intp]:
     steps = np.diff(lines[order])
     if (steps == 0).any():
         twice = lines[order][int(np.flatnonzero(steps == 0)[0])] + 1
-        raise ReferenceFileError(f"{what}: {twice:.8g} occurs twice; expected one row per line")
+        raise ReferenceFileError(f"{twice:.8g} occurs twice; expected one row per line", where=what)
     return order
 
 

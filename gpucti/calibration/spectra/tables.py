@@ -64,7 +64,7 @@ def require_rows(table: ReferenceTable, *, sporder: bool = False, **values: str 
         No row matches, or a column is missing.
     """
     if table.dummy:
-        raise DummyReferenceError(f"{table.path}: the table only fills a place (PEDIGREE DUMMY); use another")
+        raise DummyReferenceError("the table only fills a place (PEDIGREE DUMMY); use another", where=table.path)
     if sporder:
         values["SPORDER"] = 1
     table.row(**values)
@@ -80,7 +80,9 @@ def require_real(table: ReferenceTable, row: int) -> None:
         PEDIGREE begins with DUMMY.
     """
     if table.row_dummy(row):
-        raise DummyReferenceError(f"{table.path}: row {row + 1} only fills a place (PEDIGREE DUMMY); use another table")
+        raise DummyReferenceError(
+            f"row {row + 1} only fills a place (PEDIGREE DUMMY); use another table", where=table.path
+        )
 
 
 def whole(table: ReferenceTable, name: str, row: int, low: int, high: int) -> int:
@@ -94,7 +96,7 @@ def whole(table: ReferenceTable, name: str, row: int, low: int, high: int) -> in
     value = table.number(name, row)
     if value != int(value) or not low <= value <= high:
         raise ReferenceFileError(
-            f"{table.path}: {name} of row {row + 1} is {value:g}; expected a whole number, {low} to {high}"
+            f"{name} of row {row + 1} is {value:g}; expected a whole number, {low} to {high}", where=table.path
         )
     return int(value)
 
@@ -110,13 +112,13 @@ def vector(table: ReferenceTable, name: str, row: int, size: int) -> Vector:
     values = cell(table, name, row).ravel()
     if len(values) < size:
         raise ReferenceFileError(
-            f"{table.path}: {name} of row {row + 1} has {len(values)} elements; the row announces {size}"
+            f"{name} of row {row + 1} has {len(values)} elements; the row announces {size}", where=table.path
         )
     values = values[:size]
     if not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
         raise ReferenceFileError(
-            f"{table.path}: {name} of row {row + 1}: element {bad + 1} is {values[bad]}; expected a number"
+            f"{name} of row {row + 1}: element {bad + 1} is {values[bad]}; expected a number", where=table.path
         )
     return values
 
@@ -131,7 +133,7 @@ def cell(table: ReferenceTable, name: str, row: int) -> Vector:
             raise TypeError(f"holds {values.dtype}")
     except (*DAMAGE, TypeError, ValueError, IndexError) as error:
         raise ReferenceFileError(
-            f"{table.path}: {name} of row {row + 1} cannot be read ({error}); expected numbers"
+            f"{name} of row {row + 1} cannot be read ({error}); expected numbers", where=table.path
         ) from error
     return values.astype(np.float64)
 
@@ -149,8 +151,9 @@ def wavelengths(table: ReferenceTable, row: int, size: int) -> Vector:
     if len(steps):
         at = int(steps[0])
         raise ReferenceFileError(
-            f"{table.path}: WAVELENGTH of row {row + 1} does not increase ({values[at]:.10g} is followed by "
-            f"{values[at + 1]:.10g}, element {at + 2}); sort the table"
+            f"WAVELENGTH of row {row + 1} does not increase ({values[at]:.10g} is followed by "
+            f"{values[at + 1]:.10g}, element {at + 2}); sort the table",
+            where=table.path,
         )
     return values
 

@@ -247,7 +247,7 @@ def read_time_dependence(
     nwl, nt = (whole(table, name, row, 1, MAX_ELEMENTS) for name in ("NWL", "NT"))
     times = vector(table, "TIME", row, nt)
     if (np.diff(times) <= 0).any():
-        raise ReferenceFileError(f"{table.path}: TIME of row {row + 1} does not increase ({times}); sort the table")
+        raise ReferenceFileError(f"TIME of row {row + 1} does not increase ({times}); sort the table", where=table.path)
     ref_time = None
     if "REF_TIME" in table.header and table.has("INTERCEPT"):
         try:
@@ -281,10 +281,11 @@ def _matrix(table: ReferenceTable, name: str, row: int, nt: int, nwl: int) -> Ve
     values = np.atleast_2d(cell(table, name, row))
     if values.ndim != 2 or values.shape[0] < nt or values.shape[1] < nwl:
         raise ReferenceFileError(
-            f"{table.path}: {name} of row {row + 1} has the shape {values.shape}; expected {nt} times and {nwl} "
-            "wavelengths (NT, NWL; is TDIM missing?)"
+            f"{name} of row {row + 1} has the shape {values.shape}; expected {nt} times and {nwl} "
+            "wavelengths (NT, NWL; is TDIM missing?)",
+            where=table.path,
         )
     values = values[:nt, :nwl]
     if not np.isfinite(values).all():
-        raise ReferenceFileError(f"{table.path}: {name} of row {row + 1} holds NaN or infinity; expected numbers")
+        raise ReferenceFileError(f"{name} of row {row + 1} holds NaN or infinity; expected numbers", where=table.path)
     return values

@@ -111,7 +111,8 @@ def read_traces(primary: fits.Header, mode: Mode, references: References, folder
     middles = {table.number("A1CENTER", row) for row in rows}
     if len(middles) > 1:
         raise ReferenceFileError(
-            f"{table.path}: A1CENTER of rows {numbers} is {', '.join(map(str, sorted(middles)))}; expected one value"
+            f"A1CENTER of rows {numbers} is {', '.join(map(str, sorted(middles)))}; expected one value",
+            where=table.path,
         )
     rows = [rows[index] for index in order]
     counts = tuple(whole(table, "NELEM", row, 1, MAX_ELEMENTS) for row in rows)

@@ -146,20 +146,21 @@ class _Planner:
         try:
             return week_of(start_time(headers.primary, f"{headers.path}[0]"), its_weeks)
         except InputError as error:
-            raise InputError(f"{headers.path}: {error}") from error
+            raise InputError(f"{error}", where=headers.path) from error
 
     def _require_alike(self, selection: DarkSelection) -> None:
         """Raise unless the darks of a period can be combined."""
         darks, period = selection.used, selection.period.start_date
         if not darks:
             raise MissingDarksError(
-                f"{self._folders.darks}: no dark of the anneal period {period} read with amplifier {selection.amp}; "
-                "get their FLT files, or give the exposures a super-dark of your own"
+                f"no dark of the anneal period {period} read with amplifier {selection.amp}; "
+                "get their FLT files, or give the exposures a super-dark of your own",
+                where=self._folders.darks,
             )
         if len(darks) < 2:
             raise InputError(
-                f"{darks[0].path}: the only dark of the anneal period {period}, and a super-dark needs two or "
-                "more; get the others"
+                f"the only dark of the anneal period {period}, and a super-dark needs two or more; get the others",
+                where=darks[0].path,
             )
         if len({dark.gain for dark in darks}) > 1:
             odd = ", ".join(f"{dark.path.name} {dark.gain:g}" for dark in darks)
@@ -181,14 +182,16 @@ class _Planner:
         others = [task for task in tasks if task.file.path not in paths]
         if self._options.single_dark_week == "stop":
             raise InputError(
-                f"{only}: the only dark of week {week.number} of the anneal period {period.start_date}, and a weekdark "
+                f"the only dark of week {week.number} of the anneal period {period.start_date}, and a weekdark "
                 "needs two or more; get the others, or let the period's other darks stand in "
-                "(--single-dark-week basedark)"
+                "(--single-dark-week basedark)",
+                where=only,
             )
         if len(others) < 2:
             raise InputError(
-                f"{only}: the only dark of its week, and the anneal period {period.start_date} has {len(others)} "
-                "other; a super-dark needs two or more, get the others"
+                f"the only dark of its week, and the anneal period {period.start_date} has {len(others)} "
+                "other; a super-dark needs two or more, get the others",
+                where=only,
             )
         self.result.notes.append(
             f"{name}: week {week.number} has one dark only ({only.name}); it is left out, and the file is a basedark "
@@ -205,7 +208,7 @@ class _Planner:
         try:
             crrejtab = self._references.required(first.primary, "CRREJTAB", first.path.parent)
         except (InputError, ReferenceFileError) as error:
-            raise ReferenceFileError(f"{first.path}: {error}") from error
+            raise ReferenceFileError(f"{error}", where=first.path) from error
         ingredients = {
             "kind": "basedark" if basedark is None else "weekdark",
             "darks": self._digests(darks),
@@ -228,8 +231,9 @@ class _Planner:
             return False, "the file there is damaged"
         if RECIPE not in header:
             raise InputError(
-                f"{path}: not made by this pipeline, and a super-dark of that name is; move it away, or replace it "
-                "with --clean_all"
+                "not made by this pipeline, and a super-dark of that name is; move it away, or replace it "
+                "with --clean_all",
+                where=path,
             )
         if header[RECIPE] == digest:
             return True, "made from the same darks, table and options"

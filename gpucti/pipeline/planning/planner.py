@@ -169,7 +169,7 @@ class _Planner:
             if not exposures and not self.problems:
                 what = "no *_raw.fits files" if not candidates else "none of the raw files can be corrected"
                 reasons = "".join(f"\n  {refused.path.name}: {refused.reason}" for refused in self.refused)
-                raise MissingFileError(f"{folder}: {what}{reasons}")
+                raise MissingFileError(f"{what}{reasons}", where=folder)
         return list(exposures.values())
 
     def _work(self, exposures: list[ExposureHeaders], provenance: Provenance, engine: Engine) -> dict[str, Any]:
@@ -307,8 +307,8 @@ class _Planner:
             return {name: DarkFile(path, read_primary(path), name) for name, path in found.items()}
         if not self.folders.darks.is_dir():
             raise MissingFileError(
-                f"{self.folders.darks}: no such folder; give the one with the component darks (*_flt.fits), or fetch "
-                "them (--download)"
+                "no such folder; give the one with the component darks (*_flt.fits), or fetch them (--download)",
+                where=self.folders.darks,
             )
         return find_darks(self.folders.darks)
 

@@ -57,7 +57,7 @@ def require_science_folder(folder: Path) -> None:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "no such folder"
         error = InputError if folder.exists() else MissingFileError
-        raise error(f"{folder}: {what}; give the folder with the raw exposures (*_raw.fits)")
+        raise error(f"{what}; give the folder with the raw exposures (*_raw.fits)", where=folder)
 
 
 def own_superdark(headers: ExposureHeaders, folders: Folders, environment: Mapping[str, str]) -> Path | None:

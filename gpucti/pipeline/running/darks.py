@@ -111,7 +111,7 @@ class _Workshop:
                 self._watch.say(f"{error}; made again from {task.file.path}")
         dark = Exposure.read(task.file.path)
         if dark.sha256 != task.file.sha256:
-            raise InputError(f"{task.file.path}: changed while the run was going on; run again")
+            raise InputError("changed while the run was going on; run again", where=task.file.path)
         dark.require_trimmed()
         dark.require_uncorrected()
         require_finite(dark)

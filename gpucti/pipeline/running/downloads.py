@@ -44,8 +44,9 @@ def with_darks(plan: Plan, watch: Watch) -> Plan:
     if done.failed and not plan.options.ignore_missing:
         lines = "".join(f"\n  {name}: {reason}" for name, reason in done.failed.items())
         raise MissingDarksError(
-            f"{plan.folders.darks}: {len(done.failed)} dark{'s' if len(done.failed) > 1 else ''} could not be fetched; "
-            f"run again, or do without (--ignore_missing){lines}"
+            f"{len(done.failed)} dark{'s' if len(done.failed) > 1 else ''} could not be fetched; "
+            f"run again, or do without (--ignore_missing){lines}",
+            where=plan.folders.darks,
         )
     following = replan(plan, _without_flt(plan.anneals, done))
     following.require_runnable()

@@ -86,7 +86,7 @@ def _read(plan: Plan, task: ScienceTask) -> Exposure:
     """Read a raw exposure, with the references that the plan has for it."""
     raw = Exposure.read(task.path)
     if raw.sha256 != plan.references.digest(task.path):  # its recipe would be another's
-        raise InputError(f"{task.path}: changed while the run was going on; run again")
+        raise InputError("changed while the run was going on; run again", where=task.path)
     require_finite(raw)
     rename(raw.primary, plan.renamed.get(task.path, {}))
     return replace(raw, wavecal_names=task.headers.wavecal_names)
@@ -121,8 +121,9 @@ def _calibrate(task: ScienceTask, bias_trailer: str, treated: Treated, engine: E
         made = engine.calibrate(exposure, work, SUFFIXES)
         if not made.products:
             raise EngineError(
-                f"{task.path}: nothing was made of it; its header asks for no calibration after the bias subtraction "
-                f"that engine {engine.name} can do. Set the switches that are wanted to PERFORM"
+                f"nothing was made of it; its header asks for no calibration after the bias subtraction "
+                f"that engine {engine.name} can do. Set the switches that are wanted to PERFORM",
+                where=task.path,
             )
         for suffix, text in zip(TRAILERS, (bias_trailer, made.trailer), strict=True):
             with atomic_output(folder / f"{task.root}_{suffix}", overwrite=True) as stream:

@@ -357,8 +357,8 @@ def faint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spectrum]:
 def test_cti_of_a_faint_spectrum(faint: Spectrum) -> None:
     """Oracle: the light before it was trailed: a sixth is missing without the correction, nothing with it.
 
-    Of what is missing a tenth may be left (tests/demo/test_demo.py has less; here the signal is nearer the read noise, of
-    which the correction takes a part for noise).
+    Of what is missing a tenth may be left (tests/demo/test_demo.py has less; here the signal is nearer the read
+    noise, of which the correction takes a part for noise).
     """
     before, after = faint.whole.before, faint.whole.after
     loss = 1.0 - before.value

@@ -96,7 +96,7 @@ class Coordinates:
         cdelt = tuple(number_keyword(header, name, where, default=1.0) for name in ("CD1_1", "CD2_2"))
         ltm = tuple(number_keyword(header, name, where, default=1.0) for name in ("LTM1_1", "LTM2_2"))
         if min(*cdelt, *ltm) <= 0:
-            raise InputError(f"{where}: CD1_1, CD2_2 are {cdelt}, LTM1_1, LTM2_2 {ltm}; expected numbers above 0")
+            raise InputError(f"CD1_1, CD2_2 are {cdelt}, LTM1_1, LTM2_2 {ltm}; expected numbers above 0", where=where)
         crval = float(number_keyword(header, "CRVAL1", where, default=0.0))
         return cls((crpix[0], crpix[1]), crval, (cdelt[0], cdelt[1]), (1.0 / ltm[0], 1.0 / ltm[1]))
 

@@ -58,8 +58,8 @@ def subtract_science(wavecal: Exposure, science: Exposure, trailer: Trailer) -> 
         chosen = min(range(len(middles)), key=lambda n: abs(middle - middles[n]))
         if exptimes[chosen] <= 0:
             raise InputError(
-                f"{science.path}[SCI,{chosen + 1}]: EXPTIME is {exptimes[chosen]}; its light cannot be scaled to the "
-                "wavecal"
+                f"EXPTIME is {exptimes[chosen]}; its light cannot be scaled to the wavecal",
+                where=f"{science.path}[SCI,{chosen + 1}]",
             )
         ratio = exptime / exptimes[chosen] * ours / theirs
         trailer.say(f"Wavecal imset {number + 1}: {ratio:.6g} times imset {chosen + 1} of the exposure subtracted")
@@ -76,7 +76,7 @@ def _gain(exposure: Exposure) -> float:
     gain = float(number_keyword(exposure.primary, "ATODGAIN", where, default=0))
     gain = gain if gain > 0 else float(integer_keyword(exposure.primary, "CCDGAIN", where, default=1))
     if gain <= 0:
-        raise InputError(f"{where}: CCDGAIN is {gain:g}; expected electrons per count")
+        raise InputError(f"CCDGAIN is {gain:g}; expected electrons per count", where=where)
     return gain
 
 

@@ -116,7 +116,8 @@ def read_wavecal(exposure: StisKeywords, names: Mapping[str, str], references: R
         ours, its = read(exposure.primary, name, f"{exposure.path}[0]"), read(wavecal.primary, name, where)
         if ours != its:
             raise InputError(
-                f"{where}: {name} is {its!r}, but {ours!r} in {exposure.path.name}; expected a wavecal of the same mode"
+                f"{name} is {its!r}, but {ours!r} in {exposure.path.name}; expected a wavecal of the same mode",
+                where=where,
             )
     for name, value in names.items():
         wavecal.primary[name] = value

@@ -113,11 +113,15 @@ def _require_image(exposure: Exposure) -> None:
     where = f"{exposure.path}[0]"
     kind = text_keyword(exposure.primary, "OBSTYPE", where)
     if kind != "SPECTROSCOPIC":
-        raise InputError(f"{where}: OBSTYPE is {kind!r}; expected SPECTROSCOPIC, there is no spectrum in this image")
+        raise InputError(
+            f"OBSTYPE is {kind!r}; expected SPECTROSCOPIC, there is no spectrum in this image", where=where
+        )
     if switch(exposure, "X2DCORR") == "COMPLETE":
-        raise InputError(f"{where}: X2DCORR is COMPLETE, the image is rectified; extract from the flt, crj, flc or crc")
+        raise InputError(
+            "X2DCORR is COMPLETE, the image is rectified; extract from the flt, crj, flc or crc", where=where
+        )
     if min(exposure.shape) < 2:
-        raise InputError(f"{exposure.path}: {exposure.shape} pixels (rows, columns); expected an image")
+        raise InputError(f"{exposure.shape} pixels (rows, columns); expected an image", where=exposure.path)
 
 
 def _extract_imset(

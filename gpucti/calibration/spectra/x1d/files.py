@@ -220,7 +220,7 @@ def _choice(name: str, value: bool | str | None) -> bool | None:
 def _folder(oref: str | os.PathLike[str]) -> Path:
     folder = Path(oref)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; oref is the folder of the reference files")
+        raise InputError("no such folder; oref is the folder of the reference files", where=folder)
     return folder
 
 
@@ -243,27 +243,31 @@ def _require_extractable(headers: ExposureHeaders, options: ExtractOptions) -> N
     where, primary = f"{headers.path}[0]", headers.primary
     mode = text_keyword(primary, "OBSMODE", where, default="")
     if "ACQ" in mode.upper():
-        raise InputError(f"{where}: OBSMODE is {mode}, an acquisition; expected a spectrum")
+        raise InputError(f"OBSMODE is {mode}, an acquisition; expected a spectrum", where=where)
     kind, element = (text_keyword(primary, name, where) for name in ("OBSTYPE", "OPT_ELEM"))
     if kind != "SPECTROSCOPIC":
-        raise InputError(f"{where}: OBSTYPE is {kind}; expected SPECTROSCOPIC, there is no spectrum to extract")
+        raise InputError(f"OBSTYPE is {kind}; expected SPECTROSCOPIC, there is no spectrum to extract", where=where)
     if element not in GRATINGS:
-        raise InputError(f"{where}: OPT_ELEM is {element}; expected one of {', '.join(GRATINGS)}")
+        raise InputError(f"OPT_ELEM is {element}; expected one of {', '.join(GRATINGS)}", where=where)
     if switch(headers, "X2DCORR") == "COMPLETE":
-        raise InputError(f"{where}: X2DCORR is COMPLETE, the image is rectified; extract from the flc, crc, flt or crj")
+        raise InputError(
+            "X2DCORR is COMPLETE, the image is rectified; extract from the flc, crc, flt or crj", where=where
+        )
     left = [name for name in PART_A + PART_B if switch(headers, name) == "PERFORM"]
     if left:
         raise InputError(
-            f"{where}: {', '.join(left)} {'is' if len(left) == 1 else 'are'} PERFORM, the image is not calibrated yet; "
-            "use the flc, crc, flt or crj that `gpucti correct` or CalSTIS makes of it"
+            f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} PERFORM, the image is not calibrated yet; "
+            "use the flc, crc, flt or crj that `gpucti correct` or CalSTIS makes of it",
+            where=where,
         )
     if options.dispcorr is False:
         return
     shift = switch(headers, "WAVECORR")
     if shift == "PERFORM":
         raise InputError(
-            f"{where}: WAVECORR is PERFORM, the shift of the spectrum is not measured yet; calibrate the exposure with "
-            "its wavecal, or set WAVECORR to OMIT to take SHIFTA1 and SHIFTA2 as they stand"
+            "WAVECORR is PERFORM, the shift of the spectrum is not measured yet; calibrate the exposure with "
+            "its wavecal, or set WAVECORR to OMIT to take SHIFTA1 and SHIFTA2 as they stand",
+            where=where,
         )
     if shift != "COMPLETE":
         log.warning("%s: WAVECORR is %s: wavelengths are as good as the SHIFTA1 in the header", headers.path, shift)
@@ -293,7 +297,8 @@ def _extract(path: Path, options: ExtractOptions, references: References, backen
         log.info("%s: %s", path, line)
     if not spectra.tables:
         raise EngineError(
-            f"{path}: no spectrum was extracted. {' '.join(spectra.failures)} Name its row (a2center), with a short "
-            "search (maxsrch)"
+            f"no spectrum was extracted. {' '.join(spectra.failures)} Name its row (a2center), with a short "
+            "search (maxsrch)",
+            where=path,
         )
     return spectra

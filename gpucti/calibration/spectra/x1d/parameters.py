@@ -164,7 +164,7 @@ def read_parameters(
     algorithm = table.text("XTRACALG", row)
     if algorithm.upper() != UNWEIGHTED:
         raise ReferenceFileError(
-            f"{table.path}: XTRACALG of row {row + 1} is {algorithm!r}; only {UNWEIGHTED} is known for the CCD"
+            f"XTRACALG of row {row + 1} is {algorithm!r}; only {UNWEIGHTED} is known for the CCD", where=table.path
         )
     count = whole(table, "NCOEFFBK", row, 0, MAX_TILT_COEFFICIENTS)
     tilt = tuple(vector(table, "BKTCOEFF", row, count).tolist())
@@ -173,7 +173,7 @@ def read_parameters(
     sizes = [_length(table, name, row, 0) for name in ("EXTRSIZE", "BK1SIZE", "BK2SIZE")]
     offsets = [_length(table, name, row, -MAX_PIXELS) for name in ("BK1OFFST", "BK2OFFST")]
     if sizes[0] <= 0:
-        raise ReferenceFileError(f"{table.path}: EXTRSIZE of row {row + 1} is {sizes[0]:g}; expected pixels")
+        raise ReferenceFileError(f"EXTRSIZE of row {row + 1} is {sizes[0]:g}; expected pixels", where=table.path)
     return Parameters(
         extrsize=_chosen(options.extrsize, sizes[0]),
         back_size=(_chosen(options.bk1size, sizes[1]), _chosen(options.bk2size, sizes[2])),
@@ -194,7 +194,7 @@ def _length(table: ReferenceTable, name: str, row: int, low: float) -> float:
     value = float(np.float32(table.number(name, row)))  # as CalSTIS reads it, whatever the column's type
     if not low <= value <= MAX_PIXELS:
         raise ReferenceFileError(
-            f"{table.path}: {name} of row {row + 1} is {value:g}; expected pixels, {low:g} to {MAX_PIXELS}"
+            f"{name} of row {row + 1} is {value:g}; expected pixels, {low:g} to {MAX_PIXELS}", where=table.path
         )
     return value
 
@@ -208,5 +208,5 @@ def _back_order(table: ReferenceTable, row: int, trailer: Trailer) -> int:
         trailer.say(f"BACKORD of {table.path.name}, row {row + 1}, is {value:g}; 0 (mean) is taken, 0 and 1 are known")
         return 0
     raise ReferenceFileError(
-        f"{table.path}: BACKORD of row {row + 1} is 7, which is for echelle spectra; expected 0, 1"
+        f"BACKORD of row {row + 1} is 7, which is for echelle spectra; expected 0, 1", where=table.path
     )

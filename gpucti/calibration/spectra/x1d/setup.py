@@ -123,8 +123,8 @@ def chosen_steps(exposure: Exposure, options: ExtractOptions, trailer: Trailer) 
     if not dispcorr and (helcorr or fluxcorr):
         names = " and ".join(name for name, done in (("HELCORR", helcorr), ("FLUXCORR", fluxcorr)) if done)
         raise InputError(
-            f"{exposure.path}[0]: {names} without DISPCORR: there are no wavelengths; do DISPCORR too, or leave out "
-            f"{names}"
+            f"{names} without DISPCORR: there are no wavelengths; do DISPCORR too, or leave out {names}",
+            where=f"{exposure.path}[0]",
         )
     # CalSTIS performs CTECORR, alone of all steps, where the keyword is missing.
     header = "CTECORR" not in exposure.primary or switch(exposure, "CTECORR") == "PERFORM"
@@ -132,8 +132,9 @@ def chosen_steps(exposure: Exposure, options: ExtractOptions, trailer: Trailer) 
     if cte and exposure.switch("PCTECORR") == "COMPLETE":
         if options.ctecorr:
             raise InputError(
-                f"{exposure.path}[0]: PCTECORR is COMPLETE, the pixels are CTI-corrected; a second correction "
-                "(ctecorr) would raise the flux once more, leave it out"
+                "PCTECORR is COMPLETE, the pixels are CTI-corrected; a second correction "
+                "(ctecorr) would raise the flux once more, leave it out",
+                where=f"{exposure.path}[0]",
             )
         trailer.say("CTECORR not done: the pixels are CTI-corrected already (PCTECORR is COMPLETE)")
         cte = False
@@ -195,15 +196,15 @@ def read_setting(
     """Return what the headers say of one image set."""
     axis = integer_keyword(header, "DISPAXIS", place, default=1)
     if axis != 1:
-        raise InputError(f"{place}: DISPAXIS is {axis}; expected 1, the gratings of the CCD disperse along rows")
+        raise InputError(f"DISPAXIS is {axis}; expected 1, the gratings of the CCD disperse along rows", where=place)
     exptime, start, end, dark, scale = (
         float(number_keyword(header, name, place)) for name in ("EXPTIME", "EXPSTART", "EXPEND", "MEANDARK", "CD2_2")
     )
     combined = integer_keyword(header, "NCOMBINE", place)
     if exptime < 0 or combined < 1 or scale == 0:
         raise InputError(
-            f"{place}: EXPTIME, NCOMBINE, CD2_2 are {exptime}, {combined}, {scale}; expected seconds, image "
-            "sets, degrees"
+            f"EXPTIME, NCOMBINE, CD2_2 are {exptime}, {combined}, {scale}; expected seconds, image sets, degrees",
+            where=place,
         )
     shift = (0.0, 0.0)
     if text_keyword(header, "ASN_MTYP", place, default="") != "WAVECAL":

@@ -104,8 +104,9 @@ class Layout:
         columns, rows = pixels.output_size(self.size, shape)
         if min(columns, rows) < 1 or min(shape) < 2:
             raise InputError(
-                f"{where}: {shape} pixels (rows, columns) would give a rectified image of {rows} x {columns}; expected "
-                "an image of more than one row and column"
+                f"{shape} pixels (rows, columns) would give a rectified image of {rows} x {columns}; expected "
+                "an image of more than one row and column",
+                where=where,
             )
         (m1, m2), (v1, v2) = pixels.scale, pixels.offset
         return Grid(
@@ -135,8 +136,8 @@ def read_layout(primary: fits.Header, mode: Mode, aperture: str, references: Ref
     }
     if min(numbers["CDELT"]) <= 0:
         raise ReferenceFileError(
-            f"{table.path}: CDELT1, CDELT2 of row {row + 1} are {numbers['CDELT']}; expected Angstrom and arcseconds "
-            "per pixel"
+            f"CDELT1, CDELT2 of row {row + 1} are {numbers['CDELT']}; expected Angstrom and arcseconds per pixel",
+            where=table.path,
         )
     return Layout(
         size=(whole(table, "NPIX1", row, 1, MAX_PIXELS), whole(table, "NPIX2", row, 1, MAX_PIXELS)),

@@ -119,10 +119,12 @@ class _Setting(NamedTuple):
     def read(cls, header: fits.Header, where: str, *, straight: bool) -> _Setting:
         axis = integer_keyword(header, "DISPAXIS", where, default=1)
         if axis != 1:
-            raise InputError(f"{where}: DISPAXIS is {axis}; expected 1, the gratings of the CCD disperse along rows")
+            raise InputError(
+                f"DISPAXIS is {axis}; expected 1, the gratings of the CCD disperse along rows", where=where
+            )
         exptime, start, end = (float(number_keyword(header, name, where)) for name in ("EXPTIME", "EXPSTART", "EXPEND"))
         if exptime < 0:
-            raise InputError(f"{where}: EXPTIME is {exptime}; expected seconds")
+            raise InputError(f"EXPTIME is {exptime}; expected seconds", where=where)
         wavecal = WAVECAL in text_keyword(header, "ASN_MTYP", where, default="")
         along, across = (float(number_keyword(header, name, where, default=0)) for name in ("SHIFTA1", "SHIFTA2"))
         shift = (0.0, 0.0) if wavecal else (along, 0.0 if straight else across)

@@ -1,0 +1,95 @@
+"""The cards of one FITS header, read with errors that say where the header stands."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from astropy.io import fits
+
+from gpucti.detector import AMPS
+from gpucti.errors import GpuctiError, InputError
+
+_REQUIRED: Any = object()
+
+
+@dataclass(frozen=True, eq=False)
+class Cards:
+    """A header, where it stands, and which error tells of what is wrong in it.
+
+    Every reader raises `error` for a card that is missing and has no `default`, cannot be read, or holds something
+    else. A default is returned as given.
+
+    Attributes
+    ----------
+    header : fits.Header
+        The header itself, not a copy.
+    where : str
+        For messages: ``x_raw.fits[0]``, ``x_raw.fits[SCI,1]``.
+    error : type of GpuctiError
+        `InputError` for exposures, `ReferenceFileError` for reference files.
+    """
+
+    header: fits.Header
+    where: str
+    error: type[GpuctiError] = InputError
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.header
+
+    def value(self, name: str, default: Any = _REQUIRED) -> Any:
+        """Return the value of a keyword, whatever it is."""
+        if name not in self.header:
+            if default is _REQUIRED:
+                raise self.wrong(f"{name} is missing; the keyword is needed and has no default, add it")
+            return default
+        try:
+            return self.header[name]
+        except (fits.VerifyError, ValueError) as error:
+            raise self.wrong(f"the card of {name} cannot be read; repair it") from error
+
+    def number(self, name: str, default: Any = _REQUIRED) -> float:
+        """Return a finite number, as it stands in the header: an int stays one."""
+        value = self.value(name, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise self.wrong(f"{name} is {_shown(value)}; expected a number")
+        return value
+
+    def whole(self, name: str, default: Any = _REQUIRED) -> int:
+        """Return a whole number."""
+        value = self.number(name, default)
+        if value != int(value):
+            raise self.wrong(f"{name} is {value!r}; expected a whole number")
+        return int(value)
+
+    def text(self, name: str, default: Any = _REQUIRED) -> str:
+        """Return a text without blanks at its ends."""
+        value = self.value(name, default)
+        if not isinstance(value, str):
+            raise self.wrong(f"{name} is {_shown(value)}; expected text in quotes")
+        return value.strip()
+
+    def switch(self, name: str) -> str:
+        """Return a calibration switch in capitals; empty if it is absent."""
+        return self.text(name, default="").upper()
+
+    def amp(self) -> str:
+        """Return the amplifier, A to D (CCDAMP)."""
+        amp = self.text("CCDAMP")
+        if amp not in AMPS:
+            raise self.wrong(f"CCDAMP is {amp!r}; expected one of A, B, C, D (a single amplifier)")
+        return amp
+
+    def file(self, name: str) -> str:
+        """Return the name of a reference file as it stands in the header; empty if missing, blank or ``N/A``."""
+        file = self.text(name, default="")
+        return "" if file.upper() == "N/A" else file
+
+    def wrong(self, reason: str) -> GpuctiError:
+        """Return the error that says this of the header."""
+        return self.error(reason, where=self.where)
+
+
+def _shown(value: Any) -> str:
+    return "blank" if value is None or isinstance(value, fits.card.Undefined) else repr(value)
