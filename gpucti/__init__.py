@@ -92,7 +92,8 @@ if TYPE_CHECKING:
     )
     from gpucti.model import traps as traps
     from gpucti.model.pctetab import Pctetab
-    from gpucti.options import CorrectionOptions, RunOptions
+    from gpucti.options import CorrectionOptions
+    from gpucti.pipeline.options import RunOptions
     from gpucti.pipeline.planning import text as _text
     from gpucti.pipeline.planning.planner import plan
     from gpucti.pipeline.running.run import Report, correct, run
@@ -155,7 +156,7 @@ _HOME = {
     "make_weekdark": "darks.superdarks",
     "Pctetab": "model.pctetab",
     "CorrectionOptions": "options",
-    "RunOptions": "options",
+    "RunOptions": "pipeline.options",
     "plan": "pipeline.planning.planner",
     "Report": "pipeline.running.run",
     "correct": "pipeline.running.run",

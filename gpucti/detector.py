@@ -1,7 +1,12 @@
-"""Turn an image so that the amplifier is at row 0, column 0, and back."""
+"""Facts of the STIS CCD: frame, amplifiers, data-quality bits, dates, slopes; and images turned to their amplifier.
+
+Sources: STIS Instrument Handbook and Data Handbook; CalSTIS 3.5.0 for what its numbers depend on.
+"""
 
 from __future__ import annotations
 
+import math
+from datetime import datetime
 from typing import Any
 
 from gpucti.errors import InputError
@@ -9,8 +14,39 @@ from gpucti.errors import InputError
 AMPS = ("A", "B", "C", "D")
 #: Rows and columns of the illuminated STIS CCD.
 FULL_ROWS = FULL_COLS = 1024
+#: Columns of physical overscan on each side of a raw frame, and rows of virtual overscan, read out last.
+OVERSCAN_COLS, OVERSCAN_ROWS = 19, 20
+#: First-order gratings.
+GRATINGS = ("G230LB", "G230MB", "G430L", "G430M", "G750L", "G750M")
+
+# Data-quality bits (Data Handbook, table 2.8). Plain integers: NumPy keeps int16 arrays int16 with them.
+DQ_OUTSIDE = 4  #: outside the aperture, or beyond what was exposed
+DQ_MASKED = 8  #: behind an occulting bar
+DQ_HOT = 16  #: hot pixel
+DQ_OVERSCAN = 128
+DQ_SATURATED = 256
+DQ_BLEMISH = 1024  #: small blemish
+DQ_BACKGROUND = 2048  #: background of an extracted spectrum is bad
+DQ_COSMIC_RAY = 8192  #: rejected as a cosmic ray
+#: Every bit; also SDQFLAGS where the keyword is missing.
+DQ_ALL = 32767
+#: Bits that make a pixel bad in pipeline files (SDQFLAGS): all but small blemishes.
+DQ_SERIOUS = 31743
+
+#: Modified Julian Date 0, UTC.
+MJD_ZERO = datetime(1858, 11, 17)
+#: How the dark current grows with the temperature of the housing, where a dark does not say: share per degree, and the
+#: temperature (degrees C) at which it is as in the file (DRK_VS_T, REF_TEMP).
+DARK_SLOPE, DARK_TEMPERATURE = 0.07, 18.0
+#: Speed of light, km/s.
+LIGHT_KM_S = 299792.458
 #: Amplifiers at the top of the chip: their images are read out from the last row and column.
 _REVERSED = ("C", "D")
+
+
+def nint(value: float) -> int:
+    """Return the nearest integer, halves away from zero, as CalSTIS's NINT."""
+    return math.trunc(value + 0.5 if value >= 0 else value - 0.5)
 
 
 def check_amp(amp: Any) -> str:

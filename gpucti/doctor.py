@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 from gpucti._version import __version__
 from gpucti.backends import available
 from gpucti.calibration.hstcal import available as hstcal_available
+from gpucti.detector import MJD_ZERO
 from gpucti.errors import GpuctiError
-from gpucti.io.dates import MJD_EPOCH, as_utc
+from gpucti.io.dates import as_utc
 from gpucti.io.headers import last_pctetab
 from gpucti.model.pctetab import Pctetab
 from gpucti.references.crds import SERVER as CRDS_SERVER
@@ -168,7 +169,7 @@ def _pctetab(ref_dir: Path, now: datetime) -> Iterator[Finding]:
         there = last_pctetab(ref_dir)
         table = Pctetab.default() if there is None else Pctetab.read(there)
         where = f"{table.name} (packaged)" if there is None else str(there)
-        mjd = (as_utc(now) - MJD_EPOCH) / timedelta(days=1)
+        mjd = (as_utc(now) - MJD_ZERO) / timedelta(days=1)
         table.epoch(mjd)
         table.time_scale(mjd)
     except GpuctiError as error:

@@ -22,8 +22,9 @@ import requests
 from gpucti._version import __version__
 from gpucti.archive.periods import Exposure
 from gpucti.archive.transport import Guard, RefusedAnswer, Stopped
+from gpucti.detector import MJD_ZERO
 from gpucti.errors import ArchiveError, InputError
-from gpucti.io.dates import MJD_EPOCH, format_utc, parse_utc
+from gpucti.io.dates import format_utc, parse_utc
 
 log = logging.getLogger(__name__)
 
@@ -209,7 +210,7 @@ class Mast:
 
     def title(self, programme: int, when: datetime) -> str | None:
         """Return the title of a programme that took a dark at a date, None if the archive does not say."""
-        day = (when - MJD_EPOCH) / timedelta(days=1)
+        day = (when - MJD_ZERO) / timedelta(days=1)
         what = f"the title of programme {programme}"
 
         def ask() -> requests.Response:

@@ -6,10 +6,9 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 
+from gpucti.detector import MJD_ZERO
 from gpucti.errors import InputError
 
-#: Modified Julian Date 0, UTC.
-MJD_EPOCH = datetime(1858, 11, 17)
 _UTC_TEXT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?)(?:Z|\+00:00)?")
 #: How a date is written, for messages.
 UTC_FORM = "YYYY-MM-DD HH:MM:SS"
@@ -42,6 +41,6 @@ def as_utc(when: datetime | float) -> datetime:
     try:
         if not math.isfinite(when):
             raise OverflowError
-        return MJD_EPOCH + timedelta(days=when)
+        return MJD_ZERO + timedelta(days=when)
     except OverflowError:
         raise InputError(f"{when!r} is no Modified Julian Date; expected days such as 56001.3") from None

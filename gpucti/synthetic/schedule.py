@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from gpucti.detector import MJD_ZERO
 from gpucti.errors import InputError
-from gpucti.io.dates import MJD_EPOCH
 from gpucti.synthetic.instrument import A2CENTER, GRATINGS, SIZE, SLITS, grating
 
 #: Days of an annealing period, and of a week in it.
@@ -288,7 +288,7 @@ def seconds_later(mjd: float, seconds: float) -> float:
 
 def instant(mjd: float) -> datetime:
     """Return the time (UTC) of a date, to the second."""
-    return MJD_EPOCH + timedelta(seconds=round(mjd * 86400.0))
+    return MJD_ZERO + timedelta(seconds=round(mjd * 86400.0))
 
 
 def temperature(mjd: float) -> float:

@@ -22,7 +22,7 @@ import numpy as np
 from astropy.io import fits
 
 from gpucti.darks.anneals import AnnealPeriod
-from gpucti.io.dates import MJD_EPOCH
+from gpucti.detector import MJD_ZERO
 
 #: Programmes of a cycle: dark monitor parts 1 and 2, anneals. The first two cycles are in the packaged list.
 CYCLES = ((11844, 11845, 11849), (12400, 12401, 12404))
@@ -57,7 +57,7 @@ class Dark:
         primary.header.update(
             {"TELESCOP": "HST", "INSTRUME": "STIS", "DETECTOR": "CCD", "ROOTNAME": self.name.lower(),
              "CCDAMP": self.amp, "CCDGAIN": 1, "DARKFILE": self.darkfile,
-             "TEXPSTRT": (self.start - MJD_EPOCH) / timedelta(days=1)}
+             "TEXPSTRT": (self.start - MJD_ZERO) / timedelta(days=1)}
         )  # fmt: skip
         pixels = np.random.default_rng(int(self.name[1:8], 36)).normal(5, 1, (64, 64)).astype(np.float32)
         stream = BytesIO()
@@ -287,7 +287,7 @@ class Handler(BaseHTTPRequestHandler):
         limits = filters["t_min"][0]
         rows = []
         for dark in self.state.archive.darks:
-            mjd = (dark.start - MJD_EPOCH) / timedelta(days=1)
+            mjd = (dark.start - MJD_ZERO) / timedelta(days=1)
             title = self.state.archive.titles.get(dark.programme)
             if str(dark.programme) in filters["proposal_id"] and limits["min"] <= mjd <= limits["max"] and title:
                 rows.append({"obs_id": dark.name.lower(), "proposal_id": str(dark.programme), "obs_title": title,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from gpucti.calibration.reffiles import References, ReferenceTable
+from gpucti.calibration.refdata import ReferenceTable
+from gpucti.calibration.reffiles import References
 from gpucti.io.exposure import Exposure, ImageSet
 
 #: One row of a CRREJTAB, and the FITS formats of its columns.

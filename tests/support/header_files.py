@@ -9,7 +9,7 @@ from typing import Any
 
 from astropy.io import fits
 
-from gpucti.io.dates import MJD_EPOCH
+from gpucti.detector import MJD_ZERO
 from support.stis_files import change
 
 #: Keywords that a raw exposure needs to be corrected.
@@ -50,5 +50,5 @@ def header_file(path: Path, **cards: Any) -> Path:
 
 def dark_file(folder: Path, rootname: str, when: datetime, darkfile: str | None, **cards: Any) -> Path:
     """Write ``<rootname>_flt.fits`` as of a dark that started at `when`."""
-    cards = {"TEXPSTRT": (when - MJD_EPOCH) / timedelta(days=1)} | cards
+    cards = {"TEXPSTRT": (when - MJD_ZERO) / timedelta(days=1)} | cards
     return header_file(folder / f"{rootname}_flt.fits", ROOTNAME=rootname, DARKFILE=darkfile, **cards)

@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from gpucti.backends.base import Array
 from gpucti.calibration.basic2d.dataquality import SATURATED
-from gpucti.calibration.reffiles import ReferenceTable
+from gpucti.calibration.refdata import ReferenceTable
 from gpucti.errors import ReferenceFileError
 from gpucti.io.fitsfile import number_keyword
 

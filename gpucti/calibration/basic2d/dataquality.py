@@ -16,11 +16,11 @@ from astropy.io import fits
 
 from gpucti.backends.base import Array
 from gpucti.calibration.base import Trailer
-from gpucti.calibration.basic2d.matching import PixelGrid, nint
-from gpucti.calibration.reffiles import ANY_TEXT, ReferenceTable
-from gpucti.detector import FULL_COLS, FULL_ROWS
+from gpucti.calibration.refdata import ANY_TEXT, ReferenceTable
+from gpucti.detector import FULL_COLS, FULL_ROWS, nint
 from gpucti.errors import ReferenceFileError
 from gpucti.io.fitsfile import integer_keyword, number_keyword, text_keyword
+from gpucti.io.pixelgrid import PixelGrid
 
 OUTSIDE_APERTURE, SATURATED = 4, 256
 #: Heights of an aperture, arcsec, that leave parts of the detector dark.

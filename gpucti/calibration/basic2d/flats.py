@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gpucti.calibration.basic2d.arithmetic import Pixels, multiply
-from gpucti.calibration.basic2d.matching import PixelGrid, find_match, image_grid, image_pixels, matched
-from gpucti.calibration.reffiles import LARGEST, ReferenceImage
+from gpucti.calibration.basic2d.matching import find_match, image_grid, image_pixels, matched
+from gpucti.calibration.refdata import LARGEST, ReferenceImage
 from gpucti.errors import ReferenceFileError
+from gpucti.io.pixelgrid import PixelGrid
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]

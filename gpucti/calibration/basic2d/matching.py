@@ -7,65 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from astropy.io import fits
 
 from gpucti.calibration.basic2d.arithmetic import Pixels
-from gpucti.calibration.reffiles import ReferenceImage, stored_double
+from gpucti.calibration.refdata import ReferenceImage
+from gpucti.calibration.reffiles import stored_double
 from gpucti.errors import InputError, ReferenceFileError
+from gpucti.io.cards import Cards
 from gpucti.io.fitsfile import number_keyword
-
-
-def nint(value: float) -> int:
-    """Return the nearest integer, halves away from zero."""
-    return math.trunc(value + 0.5 if value >= 0 else value - 0.5)
-
-
-@dataclass(frozen=True)
-class PixelGrid:
-    """Where the pixels of an image lie on the detector: ``image = reference * ltm + ltv`` in 1-based pixels.
-
-    Attributes
-    ----------
-    ltm, ltv : (x, y)
-        LTM1_1, LTM2_2 and LTV1, LTV2.
-    """
-
-    ltm: tuple[float, float] = (1.0, 1.0)
-    ltv: tuple[float, float] = (0.0, 0.0)
-
-    @classmethod
-    def from_header(cls, header: fits.Header, where: str) -> PixelGrid:
-        """Read it from an extension header; raise `InputError` if it makes no sense."""
-        ltm = tuple(float(number_keyword(header, name, where, default=1)) for name in ("LTM1_1", "LTM2_2"))
-        ltv = tuple(float(number_keyword(header, name, where, default=0)) for name in ("LTV1", "LTV2"))
-        if not all(2**-12 <= step <= 2 for step in ltm) or not all(abs(offset) < 2**20 for offset in ltv):
-            raise InputError(
-                f"LTM is {ltm}, LTV {ltv}; expected image pixels per detector pixel (1 over the binning), and "
-                "an offset in pixels",
-                where=where,
-            )
-        return cls((ltm[0], ltm[1]), (ltv[0], ltv[1]))
-
-    @property
-    def bin(self) -> tuple[int, int]:
-        """Detector pixels per image pixel."""
-        return nint(1 / self.ltm[0]), nint(1 / self.ltm[1])
-
-    @property
-    def corner(self) -> tuple[int, int]:
-        """Detector pixel, 0-based, where the image begins."""
-        x, y = ((1 / m - 1) / 2 - 1 / m * v for m, v in zip(self.ltm, self.ltv, strict=True))
-        return nint(x), nint(y)
-
-    @property
-    def zero(self) -> tuple[float, float]:
-        """Image pixel, 0-based, of detector pixel (0, 0)."""
-        x, y = (v + (m - 1) for m, v in zip(self.ltm, self.ltv, strict=True))
-        return x, y
+from gpucti.io.pixelgrid import PixelGrid
 
 
 class Match(NamedTuple):
@@ -155,7 +108,7 @@ def matched(
 def image_grid(image: ReferenceImage) -> PixelGrid:
     """Return where the pixels of a reference image lie."""
     try:
-        return PixelGrid.from_header(image.sci_header, f"{image.path}[SCI,1]")
+        return PixelGrid.of(Cards(image.sci_header, f"{image.path}[SCI,1]"))
     except InputError as error:
         raise ReferenceFileError(str(error)) from error
 
@@ -168,7 +121,7 @@ def image_pixels(image: ReferenceImage) -> Pixels:
 def shift_coordinates(headers: Sequence[fits.Header], offset: tuple[int, int], where: str) -> None:
     """Write the coordinates of an image that begins at `offset` (x, y) into all headers, from those of the first."""
     old = headers[0]
-    grid = PixelGrid.from_header(old, where)
+    grid = PixelGrid.of(Cards(old, where))
     cards: dict[str, float] = {}
     for k in range(2):
         axis = k + 1

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
-from gpucti.calibration.reffiles import References, ReferenceTable, reference_name, stored
+from gpucti.calibration.refdata import ReferenceTable
+from gpucti.calibration.reffiles import References, reference_name, stored
 from gpucti.errors import InputError, ReferenceFileError
 from gpucti.io.fitsfile import integer_keyword, number_keyword, text_keyword
 

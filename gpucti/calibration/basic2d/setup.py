@@ -10,7 +10,8 @@ from astropy.io import fits
 from gpucti.calibration.basic2d.ccdtab import CcdMode, CcdParameters, read_ccd_parameters
 from gpucti.calibration.basic2d.dataquality import BadPixels, read_bad_pixels
 from gpucti.calibration.basic2d.flats import FlatField
-from gpucti.calibration.reffiles import ReferenceImage, References, ReferenceTable, reference_name
+from gpucti.calibration.refdata import ReferenceImage, ReferenceTable
+from gpucti.calibration.reffiles import References, reference_name
 from gpucti.errors import InputError, ReferenceFileError
 from gpucti.io.exposure import Exposure
 from gpucti.io.fitsfile import integer_keyword, text_keyword

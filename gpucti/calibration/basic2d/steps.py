@@ -15,7 +15,7 @@ from gpucti.calibration.basic2d import arithmetic, overscan
 from gpucti.calibration.basic2d.arithmetic import Pixels
 from gpucti.calibration.basic2d.ccdtab import convert, find_conversion, read_conversion
 from gpucti.calibration.basic2d.dataquality import flag_bad_pixels, flag_outside, flag_saturation, read_aperture
-from gpucti.calibration.basic2d.matching import PixelGrid, image_grid, image_pixels, matched, shift_coordinates
+from gpucti.calibration.basic2d.matching import image_grid, image_pixels, matched, shift_coordinates
 from gpucti.calibration.basic2d.photometry import photcorr, photmode
 from gpucti.calibration.basic2d.setup import Setup
 from gpucti.calibration.basic2d.temperature import detector_temperature, update_temperature
@@ -23,9 +23,11 @@ from gpucti.calibration.basic2d.velocity import heliocentric_velocity
 from gpucti.calibration.reffiles import References, stored, stored_double
 from gpucti.calibration.statistics import serious_bits
 from gpucti.errors import InputError, ReferenceFileError
+from gpucti.io.cards import Cards
 from gpucti.io.exposure import Exposure
 from gpucti.io.fitsfile import integer_keyword, number_keyword
 from gpucti.io.fitstables import ascii_text
+from gpucti.io.pixelgrid import PixelGrid
 
 ALL_BITS = 32767
 #: How the dark current grows with temperature, where a dark does not say: share per degree, and at what temperature
@@ -138,7 +140,7 @@ class Calibration:
             Pixels(self._counts(imset.sci), self._counts(imset.err), self._xp.asarray(_bits(imset.dq, where))),
             (sci, err, dq),
             where,
-            PixelGrid.from_header(sci, where),
+            PixelGrid.of(Cards(sci, where)),
             float(number_keyword(sci, "EXPTIME", where)),
             int(serious_bits(integer_keyword(sci, "SDQFLAGS", where, default=ALL_BITS))),
             max(integer_keyword(sci, "NCOMBINE", where, default=1), 1),
@@ -232,7 +234,7 @@ class Calibration:
         levels = overscan.bias_levels(frame.pixels, place, frame.sdqflags, ccd.bias, ccd.clip, self._backend)
         frame.pixels = overscan.subtract_levels(frame.pixels, place, levels, self._backend)
         shift_coordinates(frame.headers, (place.left, place.bottom), frame.where)
-        frame.grid = PixelGrid.from_header(frame.headers[0], frame.where)
+        frame.grid = PixelGrid.of(Cards(frame.headers[0], frame.where))
         self._write_level(frame, levels.mean)
         if levels.lines_left_out:
             self._trailer.say(f"BLEVCORR: {levels.lines_left_out} lines without good overscan")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gpucti.calibration.reffiles import ReferenceTable
+from gpucti.calibration.refdata import ReferenceTable
 from gpucti.errors import InputError, ReferenceFileError
 
 #: Iterations at most (CalSTIS ocrreject).

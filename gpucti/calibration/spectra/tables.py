@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from gpucti.calibration.reffiles import ReferenceTable
+from gpucti.calibration.refdata import ReferenceTable
 from gpucti.errors import ReferenceFileError
 from gpucti.io.fitsfile import integer_keyword, text_keyword
 from gpucti.io.fitstables import DAMAGE

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
-from gpucti.calibration.reffiles import References, ReferenceTable
+from gpucti.calibration.refdata import ReferenceTable
+from gpucti.calibration.reffiles import References
 from gpucti.calibration.spectra import interpolate
 from gpucti.calibration.spectra.tables import (
     Mode,

@@ -29,7 +29,7 @@ from gpucti.errors import GpuctiError, InputError, MissingDarksError, ReferenceF
 from gpucti.io.exposure import ExposureHeaders
 from gpucti.io.fitsfile import find_file, read_hdus
 from gpucti.io.headers import start_time
-from gpucti.options import RunOptions
+from gpucti.pipeline.options import RunOptions
 from gpucti.pipeline.planning.tasks import CORRECTED, DarkTask, Folders, SuperdarkTask, Unneeded
 
 #: Where corrected darks go if the folder of darks cannot hold them: this folder beside the super-darks.

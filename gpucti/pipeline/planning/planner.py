@@ -25,7 +25,7 @@ from gpucti.io.exposure import ExposureHeaders
 from gpucti.io.headers import last_pctetab, read_primary, start_time
 from gpucti.io.selection import find_science
 from gpucti.model.pctetab import Pctetab
-from gpucti.options import RunOptions
+from gpucti.pipeline.options import RunOptions
 from gpucti.pipeline.planning.darks import SuperdarkPlan, Wanted, plan_superdarks
 from gpucti.pipeline.planning.references import Updates, update_references
 from gpucti.pipeline.planning.science import own_superdark, plan_science, require_science_folder, waiting_task

@@ -16,7 +16,7 @@ from gpucti.io.exposure import ExposureHeaders
 from gpucti.io.fitsfile import find_file, keyword, read_hdus
 from gpucti.io.headers import read_primary
 from gpucti.io.selection import root_of
-from gpucti.options import RunOptions
+from gpucti.pipeline.options import RunOptions
 from gpucti.pipeline.planning.tasks import (
     CORRECTED,
     OMITTED,

@@ -20,7 +20,7 @@ from gpucti.darks.anneals import AnnealPeriod, Dark
 from gpucti.darks.weeks import DarkFile
 from gpucti.errors import PlanError
 from gpucti.io.exposure import ExposureHeaders
-from gpucti.options import RunOptions
+from gpucti.pipeline.options import RunOptions
 
 #: From CalSTIS's kind to the suffix of a product made of CTI-corrected pixels, as stis_cti renames them.
 SUFFIXES: Mapping[str, str] = {"flt": "flc", "crj": "crc", "sx2": "s2c", "x2d": "x2c", "sx1": "s1c", "x1d": "x1c"}
@@ -170,6 +170,28 @@ class ScienceTask:
 
 
 @dataclass(frozen=True, eq=False)
+class Tools:
+    """What a run works with.
+
+    Attributes
+    ----------
+    backend : Backend
+        Computes.
+    engine : Engine
+        Calibrates.
+    references : References
+        Finds and keeps the reference files; the engine's too.
+    provenance : Provenance
+        Table and options of the pixel correction.
+    """
+
+    backend: Backend
+    engine: Engine
+    references: References
+    provenance: Provenance
+
+
+@dataclass(frozen=True, eq=False)
 class Plan:
     """All that a run will do, and what stands in its way.
 
@@ -226,14 +248,17 @@ class Plan:
     downloads: tuple[Dark, ...] = ()
     renamed: Mapping[Path, Mapping[str, str]] = field(default_factory=dict)
 
-    def require_runnable(self) -> None:
-        """Raise `PlanError` with all problems, if there are any."""
+    def require_runnable(self) -> Tools:
+        """Return what the run works with; raise `PlanError` with all problems, if there are any."""
         if len(self.problems) == 1:
             raise PlanError(self.problems[0])
         if self.problems:
             raise PlanError(
                 f"{len(self.problems)} things stand in the way:\n" + "\n".join(f"- {p}" for p in self.problems)
             )
+        if self.backend is None or self.engine is None or self.provenance is None:
+            raise PlanError("the plan has no backend, engine or table, and no problem that says why")
+        return Tools(self.backend, self.engine, self.references, self.provenance)
 
     @property
     def darks(self) -> tuple[DarkTask, ...]:

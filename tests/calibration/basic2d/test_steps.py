@@ -23,12 +23,15 @@ from gpucti.calibration.basic2d.dataquality import (
     read_bad_pixels,
 )
 from gpucti.calibration.basic2d.flats import FlatField, unbin2d
-from gpucti.calibration.basic2d.matching import PixelGrid, bin2d, find_match, matched, nint, shift_coordinates
+from gpucti.calibration.basic2d.matching import bin2d, find_match, matched, shift_coordinates
 from gpucti.calibration.basic2d.temperature import detector_temperature, mean_temperature, plausible, update_temperature
 from gpucti.calibration.basic2d.velocity import heliocentric_velocity
 from gpucti.calibration.reffiles import References
 from gpucti.calibration.statistics import do_statistics, serious_bits
+from gpucti.detector import nint
 from gpucti.errors import InputError, ReferenceFileError
+from gpucti.io.cards import Cards
+from gpucti.io.pixelgrid import PixelGrid
 
 F4, I2 = np.float32, np.int16
 RAW_D = PixelGrid((1.0, 1.0), (19.0, 20.0))
@@ -80,7 +83,7 @@ def test_pixel_grid() -> None:
 def test_senseless_coordinates(cards: dict[str, float]) -> None:
     """Oracle: house rule on errors."""
     with pytest.raises(InputError, match=r"x\[SCI,1\]: LTM is"):
-        PixelGrid.from_header(fits.Header(cards), "x[SCI,1]")
+        PixelGrid.of(Cards(fits.Header(cards), "x[SCI,1]"))
 
 
 def test_match() -> None:

@@ -11,7 +11,8 @@ import numpy as np
 from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
-from gpucti.calibration.reffiles import References, ReferenceTable
+from gpucti.calibration.refdata import ReferenceTable
+from gpucti.calibration.reffiles import References
 from gpucti.calibration.spectra.tables import Mode, description, require_real, require_rows, vector, whole
 from gpucti.errors import InputError, ReferenceFileError
 
