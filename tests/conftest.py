@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.conditions import require
-from support.visits import Case, Contents, case_of, digests, outputs, quick_table
 
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.errors import BackendUnavailable
 from gpucti.model.pctetab import Pctetab
+from support.conditions import require
+from support.visits import Case, Contents, case_of, digests, outputs, quick_table
 
 #: A date inside the table's measured trap densities: a scale of 1.34.
 MJD = 57000.0

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.crds_server import CONTEXT, SINCE, CrdsServer, fill_cache
 
 from gpucti import cli, doctor
 from gpucti.backends import available
 from gpucti.doctor import LACKING, OK, WARNING, Finding, can_run, examine
 from gpucti.model.pctetab import Pctetab
+from support.crds_server import CONTEXT, SINCE, CrdsServer, fill_cache
 
 RULES = {"biasfile": {SINCE: "x0000001o_bia.fits"}}
 

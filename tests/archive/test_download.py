@@ -11,6 +11,14 @@ from typing import Any
 
 import pytest
 from astropy.io import fits
+
+from gpucti import cli
+from gpucti.archive.client import ArchiveSettings
+from gpucti.archive.download import check_dark, darks_on_disk, download_darks
+from gpucti.darks import anneals
+from gpucti.darks.weeks import find_darks
+from gpucti.errors import ArchiveError, InputError
+from gpucti.progress import Event
 from support.archive_server import (
     SCIENCE,
     Archive,
@@ -33,14 +41,6 @@ from support.archive_server import (
     wrong_length,
 )
 from support.header_files import header_file
-
-from gpucti import cli
-from gpucti.archive.client import ArchiveSettings
-from gpucti.archive.download import check_dark, darks_on_disk, download_darks
-from gpucti.darks import anneals
-from gpucti.darks.weeks import find_darks
-from gpucti.errors import ArchiveError, InputError
-from gpucti.progress import Event
 
 
 @pytest.fixture(autouse=True)

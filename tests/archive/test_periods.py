@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from support.archive_server import CYCLES, Archive, synthetic_archive
 
 from gpucti.archive.periods import GROUP, Catalogue, Exposure, PeriodFinder, boundaries, settled
 from gpucti.archive.programmes import Kind, KnownProgrammes, Programmes, kind_of_cadence, kind_of_title
 from gpucti.darks.anneals import AnnealPeriod
 from gpucti.errors import ArchiveError, InputError
+from support.archive_server import CYCLES, Archive, synthetic_archive
 
 START, END = datetime(2009, 5, 10), datetime(2025, 6, 20)
 FIRST = datetime(2009, 6, 1)

@@ -12,6 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+import gpucti
+from gpucti.archive.client import ArchiveSettings, Mast
+from gpucti.archive.query import Answer, anneal_periods, archive_settings, exposure_starts, merge_anneals, save_anneals
+from gpucti.darks.anneals import AnnealPeriod, Dark, read_anneals, write_anneals
+from gpucti.errors import ArchiveError, InputError, MissingFileError
 from support.archive_server import (
     PERIOD_START,
     SCIENCE,
@@ -27,12 +33,6 @@ from support.archive_server import (
     status,
 )
 from support.header_files import header_file
-
-import gpucti
-from gpucti.archive.client import ArchiveSettings, Mast
-from gpucti.archive.query import Answer, anneal_periods, archive_settings, exposure_starts, merge_anneals, save_anneals
-from gpucti.darks.anneals import AnnealPeriod, Dark, read_anneals, write_anneals
-from gpucti.errors import ArchiveError, InputError, MissingFileError
 
 DAY = timedelta(days=1)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 
 import pytest
-from support.host_gpu import HostGpu, kernel_libraries
 
 from gpucti.backends._cuda import CudaBackend
+from support.host_gpu import HostGpu, kernel_libraries
 
 
 @pytest.fixture(scope="session")

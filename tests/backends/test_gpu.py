@@ -7,13 +7,13 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from support.conditions import require
-from support.scenes import READ_NOISE
-from support.tolerances import ELECTRONS
 
 import gpucti
 from gpucti.errors import BackendUnavailable, InputError
 from gpucti.synthetic import scenes as simulate
+from support.conditions import require
+from support.scenes import READ_NOISE
+from support.tolerances import ELECTRONS
 
 pytestmark = pytest.mark.gpu
 MJD = 57000.0

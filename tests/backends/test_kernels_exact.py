@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.parity import GOLDEN_SCENES, require_upstreams_numbers
-from support.scenes import SCENES
-from support.tolerances import ELECTRONS
 
 import gpucti
 from gpucti.backends._cuda import CudaBackend
 from gpucti.model.pctetab import Pctetab
+from support.parity import GOLDEN_SCENES, require_upstreams_numbers
+from support.scenes import SCENES
+from support.tolerances import ELECTRONS
 
 
 @pytest.mark.parametrize("name", GOLDEN_SCENES)

@@ -7,12 +7,12 @@ import inspect
 
 import numpy as np
 import pytest
-from support.host_gpu import HostGpu
 
 from gpucti.backends import get_backend
 from gpucti.backends._cuda import CudaBackend, Gpu
 from gpucti.backends.base import trap_scale
 from gpucti.model.pctetab import Pctetab
+from support.host_gpu import HostGpu
 
 #: Electrons. The kernels add segments and noise in another order than Numba, and may fuse multiply and add.
 ELECTRONS = 1e-6

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.parity import GOLDEN_SCENES, require_upstreams_numbers, run
-from support.scenes import SCENES, bright_repaired
-from support.tolerances import ELECTRONS, NOISE_ROUNDINGS, RUNAWAY_ELECTRONS, RUNAWAY_SCALE, RUNAWAY_SHARE, SCALE
 
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.model.pctetab import Pctetab
+from support.parity import GOLDEN_SCENES, require_upstreams_numbers, run
+from support.scenes import SCENES, bright_repaired
+from support.tolerances import ELECTRONS, NOISE_ROUNDINGS, RUNAWAY_ELECTRONS, RUNAWAY_SCALE, RUNAWAY_SHARE, SCALE
 
 
 @pytest.mark.parametrize("name", GOLDEN_SCENES)

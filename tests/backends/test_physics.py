@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.scenes import READ_NOISE
-from support.tolerances import ELECTRONS
 
 from gpucti.backends.base import Backend, trap_scale
 from gpucti.model.pctetab import Pctetab
 from gpucti.model.traps import TAIL, TrapTable
 from gpucti.synthetic import scenes as simulate
+from support.scenes import READ_NOISE
+from support.tolerances import ELECTRONS
 
 FRAC = 1.34  # of MJD 57000
 

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+
+from gpucti.calibration.base import Engine
+from gpucti.calibration.hstcal import HstcalEngine, available
+from gpucti.errors import EngineError, InputError, MissingFileError, OutputExistsError, ReferenceFileError
+from gpucti.io.exposure import Exposure
 from support.calstis_cases import CASES, digest
 from support.calstis_files import primary, reference_table, small_imset, write
 from support.recorded import calstis
 from support.stis_files import digest as file_digest
 from support.stis_files import listing
 from support.summaries import compare, summarize
-
-from gpucti.calibration.base import Engine
-from gpucti.calibration.hstcal import HstcalEngine, available
-from gpucti.errors import EngineError, InputError, MissingFileError, OutputExistsError, ReferenceFileError
-from gpucti.io.exposure import Exposure
 
 RUNS, WHY_NOT = available()
 real = pytest.mark.skipif(not RUNS, reason=WHY_NOT)

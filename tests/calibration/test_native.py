@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.calstis_cases import CASES
-from support.products import PLAIN, SUFFIXES, calibrated, differences, exposure
-from support.stis_files import change, digest, listing
 
 from gpucti.backends import get_backend
 from gpucti.calibration import get_engine
@@ -21,6 +18,9 @@ from gpucti.calibration.native import NativeEngine
 from gpucti.calibration.switches import read_work, required_references
 from gpucti.errors import EngineError, InputError, OutputExistsError, ReferenceFileError
 from gpucti.io.exposure import Exposure, StisKeywords
+from support.calstis_cases import CASES
+from support.products import PLAIN, SUFFIXES, calibrated, differences, exposure
+from support.stis_files import change, digest, listing
 
 PERFORM, COMPLETE = "PERFORM", "COMPLETE"
 BASIC = dict.fromkeys(("DQICORR", "BLEVCORR", "BIASCORR"), PERFORM)

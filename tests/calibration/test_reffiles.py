@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.calstis_files import reference_image, reference_table
-from support.stis_files import quiet_astropy
 
 from gpucti.calibration.refdata import is_dummy
 from gpucti.calibration.reffiles import References, reference_name, stored, stored_double
 from gpucti.errors import InputError, ReferenceFileError
+from support.calstis_files import reference_image, reference_table
+from support.stis_files import quiet_astropy
 
 PIXELS = np.arange(12, dtype=np.float32).reshape(3, 4)
 

@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from record import arrays  # noqa: E402
+
 from support.rectify_cases import CASES, Case, input_digest, summary  # noqa: E402
 
 log = logging.getLogger(__name__)

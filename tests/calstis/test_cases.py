@@ -8,9 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.calstis_cases import CASES, Case, digest
-from support.recorded import calstis
-from support.summaries import compare, summarize
 
 from gpucti.backends import get_backend
 from gpucti.calibration.base import Trailer
@@ -20,6 +17,9 @@ from gpucti.calibration.geometry import geocorr
 from gpucti.calibration.native import NativeEngine
 from gpucti.calibration.reffiles import References
 from gpucti.io.exposure import Exposure
+from support.calstis_cases import CASES, Case, digest
+from support.recorded import calstis
+from support.summaries import compare, summarize
 
 EXPECTED = calstis("expected")
 #: The low-order flat's flags are taken row by row by default; CalSTIS takes those of the last row for all.

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from astropy.io import fits
-from support.stis_files import digest, listing, stis_file
 
 from gpucti import cli
 from gpucti._version import __version__
 from gpucti.model.pctetab import Pctetab
+from support.stis_files import digest, listing, stis_file
 
 HEAVY = ("numpy", "astropy", "numba", "cupy", "scipy", "rich")
 PAST_THE_TABLE = 60100.0

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from astropy import units
 from astropy.nddata import CCDData
-from support.scenes import READ_NOISE
-from support.tolerances import ELECTRONS
 
 import gpucti
 from gpucti.backends import get_backend
 from gpucti.errors import InputError, ReferenceFileError
 from gpucti.model.pctetab import Pctetab
 from gpucti.synthetic import scenes as simulate
+from support.scenes import READ_NOISE
+from support.tolerances import ELECTRONS
 
 MJD = 57000.0
 KW = {"mjd": MJD, "device": "numba"}

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.stis_files import COLS, ROWS, change, digest, listing, null_hdu, quiet_astropy, stis_file, stis_hdus
 
 from gpucti.backends import get_backend
 from gpucti.correction.files import FileDone, add_cti_files, correct_files
@@ -20,6 +19,7 @@ from gpucti.correction.stack import add_cti_stack, correct_stack
 from gpucti.errors import InputError, MissingFileError, OutputExistsError, ReferenceFileError
 from gpucti.io.exposure import Exposure
 from gpucti.model.pctetab import Pctetab
+from support.stis_files import COLS, ROWS, change, digest, listing, null_hdu, quiet_astropy, stis_file, stis_hdus
 
 MJD = 55992.448
 PAST_THE_TABLE = 60100.0

@@ -13,7 +13,6 @@ import pytest
 from astropy.io import fits
 from astropy.stats import sigma_clipped_stats
 from scipy.signal import medfilt
-from support.dark_files import crrejtab, exposure
 
 from gpucti.backends import get_backend
 from gpucti.calibration.reffiles import References
@@ -32,6 +31,7 @@ from gpucti.darks.superdarks import (
 )
 from gpucti.errors import InputError, MissingFileError, OutputExistsError, ReferenceFileError
 from gpucti.io.exposure import Exposure
+from support.dark_files import crrejtab, exposure
 
 f32 = np.float32
 SHAPE = (32, 32)

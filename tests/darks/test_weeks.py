@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.header_files import dark_file, header_file
 
 from gpucti.darks.anneals import AnnealPeriod, Dark, period_of, read_anneals
 from gpucti.darks.weeks import (
@@ -27,6 +26,7 @@ from gpucti.darks.weeks import (
 )
 from gpucti.errors import InputError, MissingDarksError, MissingFileError
 from gpucti.io.selection import find_science
+from support.header_files import dark_file, header_file
 
 START, END = datetime(2012, 3, 5, 4), datetime(2012, 4, 2, 6, 30)
 

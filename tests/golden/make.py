@@ -9,10 +9,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import support.peer_oracle as upstream
-from support import scenes
-
 from gpucti.backends.base import trap_scale
 from gpucti.model.pctetab import Pctetab
+from support import scenes
 
 ROWS, COLS = 1024, 4
 CASES = [  # scene, noise model, date, factor on the trap scale

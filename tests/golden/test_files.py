@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.blt import blt_of
 
 from gpucti.correction.files import correct_files
+from support.blt import blt_of
 
 pytestmark = [pytest.mark.golden, pytest.mark.slow]
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.visits import Case, case_of, data_digest, digests, finished_copy, leftovers, seen
 
 from gpucti.pipeline.running.run import Report, correct
+from support.visits import Case, case_of, data_digest, digests, finished_copy, leftovers, seen
 
 pytestmark = [pytest.mark.golden, pytest.mark.slow]
 

@@ -11,6 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+
+from gpucti.errors import InputError, MissingFileError, OutputExistsError
+from gpucti.io.atomic import atomic_output
+from gpucti.io.exposure import Exposure, ExposureHeaders
+from gpucti.io.fitsfile import find_file
 from support.stis_files import (
     COLS,
     FULL,
@@ -24,11 +29,6 @@ from support.stis_files import (
     stis_file,
     stis_hdus,
 )
-
-from gpucti.errors import InputError, MissingFileError, OutputExistsError
-from gpucti.io.atomic import atomic_output
-from gpucti.io.exposure import Exposure, ExposureHeaders
-from gpucti.io.fitsfile import find_file
 
 
 def write(hdus: fits.HDUList, path: Path) -> Path:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from astropy.io import fits
-from support.header_files import header, header_file
 
 from gpucti.compat import custom_superdark_info, viable_ccd_file
 from gpucti.errors import InputError, MissingFileError
 from gpucti.io.headers import last_pctetab
 from gpucti.io.selection import LENIENT, find_science, refusal
+from support.header_files import header, header_file
 
 REFUSED = {
     "telescope": ({"TELESCOP": "JWST"}, "TELESCOP is JWST, only HST exposures are corrected"),

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.recorded import upstream
 
 from gpucti.errors import InputError, OutputExistsError, ReferenceFileError
 from gpucti.model.pctetab import Pctetab, check_version
+from support.recorded import upstream
 
 GOLDEN = upstream()
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.recorded import upstream
 
 from gpucti.model import traps as traps_module
 from gpucti.model.pctetab import Pctetab
 from gpucti.model.traps import AGES, TAIL, TrapTable, interpolate_phi, interpolate_psi
+from support.recorded import upstream
 
 GOLDEN = upstream()
 # The C library's log10 and pow may differ in the last bit between systems; the golden ones are glibc's.

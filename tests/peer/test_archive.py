@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.archive_server import CYCLES, Archive, loopback_only, serve, synthetic_archive
-from support.header_files import header_file
 
 import gpucti
 from gpucti.archive.periods import Catalogue, Exposure, PeriodFinder
 from gpucti.archive.programmes import Programmes
+from support.archive_server import CYCLES, Archive, loopback_only, serve, synthetic_archive
+from support.header_files import header_file
 
 pytestmark = pytest.mark.peer
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.scenes import SCENES, bright_repaired
-from support.tolerances import ELECTRONS, RUNAWAY_ELECTRONS, RUNAWAY_SCALE, RUNAWAY_SHARE, SCALE
 
 import gpucti
 from gpucti.backends import get_backend
 from gpucti.backends.base import trap_scale
 from gpucti.model.pctetab import Pctetab
+from support.scenes import SCENES, bright_repaired
+from support.tolerances import ELECTRONS, RUNAWAY_ELECTRONS, RUNAWAY_SCALE, RUNAWAY_SHARE, SCALE
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 

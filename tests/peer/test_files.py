@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.stis_files import stis_hdus
 
 from gpucti.correction.files import add_cti_files, correct_files
 from gpucti.model.pctetab import Pctetab
+from support.stis_files import stis_hdus
 
 pytestmark = pytest.mark.peer
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.header_files import dark_file, header_file
 
 from gpucti.compat import viable_ccd_file
 from gpucti.darks.anneals import AnnealPeriod, Dark, period_of
 from gpucti.darks.weeks import DarkFile, find_darks, select_darks, week_of, weeks
 from gpucti.errors import InputError
 from gpucti.io.selection import find_science
+from support.header_files import dark_file, header_file
 
 pytestmark = pytest.mark.peer
 

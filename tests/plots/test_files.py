@@ -16,13 +16,13 @@ from astropy.io import fits
 from matplotlib import image as mpl_image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from support.stis_files import change, digest, listing, stis_file, stis_hdus
 
 import gpucti
 from gpucti import cli
 from gpucti.errors import InputError, MissingFileError, OutputExistsError
 from gpucti.plots.extracted import read_spectra
 from gpucti.plots.style import plain, power_of_ten, unit_text
+from support.stis_files import change, digest, listing, stis_file, stis_hdus
 
 N = 64
 FLUX_UNIT, RATE_UNIT = "erg/s/cm**2/Angstrom", "Counts/s"

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 from astropy.io import fits
-from support.crds_server import CONTEXT, SINCE, CrdsServer, Rules, fill_cache
 
 from gpucti.errors import InputError, ReferenceFileError
 from gpucti.references.crds import SERVER, Asked, best_references, crds_setup, header_facts, rename
+from support.crds_server import CONTEXT, SINCE, CrdsServer, Rules, fill_cache
 
 RULES: Rules = {
     "darkfile": {SINCE: "x0000001o_drk.fits", "2013-01-07 00:00:00": "x0000002o_drk.fits"},

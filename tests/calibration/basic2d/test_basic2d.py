@@ -12,6 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+
+from gpucti.backends import get_backend
+from gpucti.calibration.base import Trailer
+from gpucti.calibration.basic2d.basic2d import basic2d
+from gpucti.calibration.reffiles import References
+from gpucti.errors import GpuctiError, InputError, ReferenceFileError
+from gpucti.io.exposure import IMSET, Exposure
 from support.calstis_files import (
     BIAS_DONE,
     COLS,
@@ -24,13 +31,6 @@ from support.calstis_files import (
     small_imset,
     write,
 )
-
-from gpucti.backends import get_backend
-from gpucti.calibration.base import Trailer
-from gpucti.calibration.basic2d.basic2d import basic2d
-from gpucti.calibration.reffiles import References
-from gpucti.errors import GpuctiError, InputError, ReferenceFileError
-from gpucti.io.exposure import IMSET, Exposure
 
 BIAS_STEPS = ("DQICORR", "BLEVCORR", "BIASCORR")
 #: Cards that say when, by what and how a file was written.

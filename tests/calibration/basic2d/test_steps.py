@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.calstis_files import reference_image, reference_table
 
 from gpucti.backends import get_backend
 from gpucti.calibration.base import Trailer
@@ -32,6 +31,7 @@ from gpucti.detector import nint
 from gpucti.errors import InputError, ReferenceFileError
 from gpucti.io.cards import Cards
 from gpucti.io.pixelgrid import PixelGrid
+from support.calstis_files import reference_image, reference_table
 
 F4, I2 = np.float32, np.int16
 RAW_D = PixelGrid((1.0, 1.0), (19.0, 20.0))

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.dark_files import crrejtab, exposure, table
 
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
@@ -23,6 +22,7 @@ from gpucti.calibration.crreject.sky import sky_mode
 from gpucti.calibration.reffiles import References
 from gpucti.errors import InputError, ReferenceFileError
 from gpucti.io.exposure import Exposure
+from support.dark_files import crrejtab, exposure, table
 
 f32 = np.float32
 PLAIN = {

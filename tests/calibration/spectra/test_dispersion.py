@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.calstis_files import primary
-from support.spectrum_files import GRATINGS, change_cells, polynomial, reference_tables
 
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.reffiles import References
@@ -25,6 +23,8 @@ from gpucti.calibration.spectra.dispersion import (
 )
 from gpucti.calibration.spectra.tables import DummyReferenceError, Mode
 from gpucti.errors import ReferenceFileError
+from support.calstis_files import primary
+from support.spectrum_files import GRATINGS, change_cells, polynomial, reference_tables
 
 MODE = Mode("G430L", 4300)
 

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.visits import Case, Contents, edit, finished_copy, leftovers, one_error, outputs, seen
 
 from gpucti import cli
 from gpucti.pipeline.planning.planner import plan
 from gpucti.pipeline.running.run import correct
+from support.visits import Case, Contents, edit, finished_copy, leftovers, one_error, outputs, seen
 
 ROOT = "ogv102010"
 RAW, WAVECAL = f"{ROOT}_raw.fits", f"{ROOT}_wav.fits"

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.conditions import require
-from support.products import OURS, PLAIN, STORAGE, SUFFIXES, calibrated, differences, same
 
 from gpucti.backends import get_backend
 from gpucti.calibration.base import Calibrated
@@ -21,6 +19,8 @@ from gpucti.calibration.native import NativeEngine
 from gpucti.errors import InputError, OutputExistsError, ReferenceFileError
 from gpucti.io.exposure import Exposure
 from gpucti.synthetic import Observation, simulate_visit
+from support.conditions import require
+from support.products import OURS, PLAIN, STORAGE, SUFFIXES, calibrated, differences, same
 
 TABLES = ("sx1", "x1d")
 

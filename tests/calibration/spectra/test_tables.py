@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from scipy.interpolate import CubicSpline
-from support.calstis_files import primary
-from support.spectrum_files import change_cells, reference_tables
 
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.geometry import PixelMap
@@ -30,6 +28,8 @@ from gpucti.calibration.spectra.throughput import (
 from gpucti.calibration.spectra.trace import TraceRows, Traces, read_traces
 from gpucti.calibration.spectra.x2d.grid import Grid, read_layout
 from gpucti.errors import InputError, ReferenceFileError
+from support.calstis_files import primary
+from support.spectrum_files import change_cells, reference_tables
 
 MODE = Mode("G430L", 4300)
 NODES, VALUES = np.array([1.0, 2.0, 4.0]), np.array([10.0, 20.0, 0.0])

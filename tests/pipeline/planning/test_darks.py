@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.visits import Case, case_of, data_digest, digests, edit, finished_copy, one_error, outputs, seen
 
 from gpucti import cli as command
 from gpucti.darks.superdarks import make_basedark, make_weekdark
 from gpucti.pipeline.planning.planner import plan
 from gpucti.pipeline.running.run import Report, correct, run
+from support.visits import Case, case_of, data_digest, digests, edit, finished_copy, one_error, outputs, seen
 
 pytestmark = pytest.mark.slow
 

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.visits import Case, cli, edit, finished_copy, one_error, put, seen, truncated, without
 
 from gpucti import cli as command
 from gpucti.errors import PlanError
 from gpucti.pipeline.planning.planner import plan
 from gpucti.pipeline.running.run import correct
+from support.visits import Case, cli, edit, finished_copy, one_error, put, seen, truncated, without
 
 IMAGE, SPECTRUM = "ogv101010_raw.fits", "ogv102010_raw.fits"
 DARK = "ogd10100q_flt.fits"

@@ -14,9 +14,6 @@ from typing import Any, NamedTuple
 
 import pytest
 from astropy.io import fits
-from support.archive_server import archive_of, loopback_only, serve
-from support.crds_server import CONTEXT, SINCE, CrdsServer
-from support.visits import Case, edit, outputs, put, seen
 
 from gpucti import cli as command
 from gpucti.calibration.hstcal import _Workplace
@@ -26,6 +23,9 @@ from gpucti.darks.anneals import read_anneals
 from gpucti.io.exposure import Exposure
 from gpucti.pipeline.planning.planner import plan
 from gpucti.pipeline.running.run import correct
+from support.archive_server import archive_of, loopback_only, serve
+from support.crds_server import CONTEXT, SINCE, CrdsServer
+from support.visits import Case, edit, outputs, put, seen
 
 #: Cards that hold names of references, or say who gave them; and what depends on them.
 NAMES = ("FILE", "TAB")

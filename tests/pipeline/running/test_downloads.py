@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from astropy.io import fits
-from support.archive_server import Server, archive_of, loopback_only, serve, status
-from support.visits import Case, outputs, truncated
 
 from gpucti import cli, correct, plan
 from gpucti.darks.anneals import AnnealPeriod, read_anneals, write_anneals
 from gpucti.errors import MissingDarksError, PlanError
+from support.archive_server import Server, archive_of, loopback_only, serve, status
+from support.visits import Case, outputs, truncated
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from gpucti import cli as in_process
+from gpucti.errors import FolderInUseError
+from gpucti.io.atomic import clear_leftovers, temporary_name
+from gpucti.io.lock import folder_lock
+from gpucti.pipeline.running.run import correct
 from support.faults import all_whole, finishes
 from support.visits import (
     Case,
@@ -38,12 +44,6 @@ from support.visits import (
     seen,
     truncated,
 )
-
-from gpucti import cli as in_process
-from gpucti.errors import FolderInUseError
-from gpucti.io.atomic import clear_leftovers, temporary_name
-from gpucti.io.lock import folder_lock
-from gpucti.pipeline.running.run import correct
 
 DARK = "ogd10100q"
 WEEKDARK, BASEDARK = "d_2018-05-02_1_drk.fits", "basedark_d_2018-05-02_drk.fits"

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from support.faults import all_whole, finishes
 from support.visits import Case, Contents, cli, command, environment, leftovers, one_error, outputs, read_only, seen
 

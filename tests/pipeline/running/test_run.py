@@ -13,6 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from gpucti import cli as command
+from gpucti.errors import InputError, PlanError
+from gpucti.pipeline.planning.planner import plan
+from gpucti.pipeline.running.run import correct, run
 from support.visits import (
     Case,
     Contents,
@@ -29,11 +34,6 @@ from support.visits import (
     seen,
     without,
 )
-
-from gpucti import cli as command
-from gpucti.errors import InputError, PlanError
-from gpucti.pipeline.planning.planner import plan
-from gpucti.pipeline.running.run import correct, run
 
 WEEKDARK, BASEDARK = "d_2018-05-02_1_drk.fits", "basedark_d_2018-05-02_drk.fits"
 DARKS = ("ogd10100q", "ogd10101q")

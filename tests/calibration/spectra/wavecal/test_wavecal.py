@@ -12,11 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.calstis_files import reference_table
-from support.products import SUFFIXES, exposure
-from support.recorded import calstis
-from support.shift_cases import CASES, input_digest
-from support.stis_files import change
 
 from gpucti.backends import get_backend
 from gpucti.calibration.base import Trailer
@@ -40,6 +35,11 @@ from gpucti.calibration.spectra.wavecal.wavecal import (
 from gpucti.calibration.switches import wavecal_references
 from gpucti.errors import InputError, ReferenceFileError
 from gpucti.io.exposure import Exposure, ImageSet
+from support.calstis_files import reference_table
+from support.products import SUFFIXES, exposure
+from support.recorded import calstis
+from support.shift_cases import CASES, input_digest
+from support.stis_files import change
 
 RECORDED = calstis("shifts")
 

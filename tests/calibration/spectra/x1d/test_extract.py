@@ -11,6 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+
+from gpucti.backends import get_backend
+from gpucti.backends.base import Backend
+from gpucti.calibration.base import Trailer
+from gpucti.calibration.native import NativeEngine
+from gpucti.calibration.reffiles import References
+from gpucti.calibration.spectra.x1d.extract import extract
+from gpucti.calibration.spectra.x1d.parameters import ExtractOptions
+from gpucti.calibration.spectra.x1d.table import ExtractedSpectra
+from gpucti.errors import EngineError, InputError, OutputExistsError, ReferenceFileError
+from gpucti.io.exposure import Exposure
 from support.calstis_files import Array
 from support.extraction_cases import (
     CASES,
@@ -25,17 +36,6 @@ from support.extraction_cases import (
     input_digest,
 )
 from support.recorded import extraction
-
-from gpucti.backends import get_backend
-from gpucti.backends.base import Backend
-from gpucti.calibration.base import Trailer
-from gpucti.calibration.native import NativeEngine
-from gpucti.calibration.reffiles import References
-from gpucti.calibration.spectra.x1d.extract import extract
-from gpucti.calibration.spectra.x1d.parameters import ExtractOptions
-from gpucti.calibration.spectra.x1d.table import ExtractedSpectra
-from gpucti.errors import EngineError, InputError, OutputExistsError, ReferenceFileError
-from gpucti.io.exposure import Exposure
 
 RECORDED = extraction()
 NUMPY = get_backend("numpy")

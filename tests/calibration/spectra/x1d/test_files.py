@@ -11,9 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.extraction_cases import CASES, TABLES
-from support.recorded import extraction
-from support.stis_files import change, digest, listing
 
 import gpucti
 from gpucti import cli
@@ -21,6 +18,9 @@ from gpucti.calibration.native import NativeEngine
 from gpucti.calibration.spectra.x1d.files import Extracted
 from gpucti.errors import EngineError, InputError, MissingFileError, OutputExistsError, ReferenceFileError
 from gpucti.io.exposure import Exposure
+from support.extraction_cases import CASES, TABLES
+from support.recorded import extraction
+from support.stis_files import change, digest, listing
 
 RECORDED = extraction()
 #: What options of `ExtractOptions` are called here, as in stistools.

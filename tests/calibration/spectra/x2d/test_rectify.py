@@ -9,12 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from support.calstis_files import COLS, ROWS
-from support.products import PLAIN, SUFFIXES, calibrated, differences
-from support.recorded import calstis
-from support.rectify_cases import CASES, input_digest, summary
-from support.spectrum_files import CENTRE_X, CENTRE_Y, GRATINGS, change_cells, image, reference_tables, spectrum
-from support.summaries import compare
 
 from gpucti.backends import get_backend
 from gpucti.calibration.base import Trailer
@@ -24,6 +18,12 @@ from gpucti.calibration.spectra.dispersion import evaluate
 from gpucti.calibration.spectra.x2d.rectify import RectificationTables, rectify
 from gpucti.errors import InputError, ReferenceFileError
 from gpucti.io.exposure import Exposure
+from support.calstis_files import COLS, ROWS
+from support.products import PLAIN, SUFFIXES, calibrated, differences
+from support.recorded import calstis
+from support.rectify_cases import CASES, input_digest, summary
+from support.spectrum_files import CENTRE_X, CENTRE_Y, GRATINGS, change_cells, image, reference_tables, spectrum
+from support.summaries import compare
 
 RECORDED = calstis("rectified")
 
