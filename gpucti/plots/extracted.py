@@ -11,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from gpucti.detector import DQ_SERIOUS
 from gpucti.errors import InputError
-from gpucti.io.fitsfile import find_file, integer_keyword, read_hdus
+from gpucti.io.cards import Cards
+from gpucti.io.fitsfile import find_file, read_hdus
 from gpucti.io.fitstables import DAMAGE
 
 Vector = npt.NDArray[np.float64]
 
 #: Columns that are read where the table has them, with the column of their errors.
 QUANTITIES: Mapping[str, str] = {"FLUX": "ERROR", "NET": "NET_ERROR", "GROSS": "NET_ERROR", "BACKGROUND": ""}
-#: SDQFLAGS where the keyword is missing: the serious bits of STIS, all but 1024 (small blemishes).
-SERIOUS = 31743
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +35,10 @@ class Spectrum:
         EXTVER: the image set it was extracted from.
     order : int
         Spectral order, 1 for the gratings of the CCD.
-    primary, header : fits.Header
-        Primary header, header of the table.
+    primary : fits.Header
+        Primary header.
+    cards : Cards
+        Header of the table.
     wavelength : (n,) float64
         Angstrom; 0 where there was no DISPCORR.
     columns : mapping of (n,) float64
@@ -51,7 +53,7 @@ class Spectrum:
     number: int
     order: int
     primary: fits.Header
-    header: fits.Header
+    cards: Cards
     wavelength: Vector
     columns: Mapping[str, Vector]
     units: Mapping[str, str]
@@ -65,8 +67,7 @@ class Spectrum:
     @property
     def flagged(self) -> npt.NDArray[np.bool_]:
         """Where one of the bits of SDQFLAGS is set."""
-        serious = integer_keyword(self.header, "SDQFLAGS", f"{self.path}[SCI,{self.number}]", default=SERIOUS)
-        flagged: npt.NDArray[np.bool_] = (self.dq & serious) != 0
+        flagged: npt.NDArray[np.bool_] = (self.dq & self.cards.whole("SDQFLAGS", default=DQ_SERIOUS)) != 0
         return flagged
 
 
@@ -104,7 +105,7 @@ def read_spectra(path: str | os.PathLike[str]) -> tuple[Spectrum, ...]:
     spectra = []
     for index, hdu in enumerate(hdus[1:], start=1):
         if isinstance(hdu, fits.BinTableHDU) and "WAVELENGTH" in _names(hdu):
-            spectra += _read_table(hdu, hdus[0].header, path, f"{path}[{index}]")
+            spectra += _read_table(hdu, hdus[0].header, path, Cards(hdu.header, f"{path}[{index}]"))
     if not spectra:
         raise InputError("no table of extracted spectra with a row in it; expected an x1c, s1c, x1d or sx1", where=path)
     return tuple(spectra)
@@ -114,29 +115,27 @@ def _names(hdu: fits.BinTableHDU) -> list[str]:
     return [name.upper() for name in hdu.columns.names]
 
 
-def _read_table(hdu: fits.BinTableHDU, primary: fits.Header, path: Path, where: str) -> list[Spectrum]:
+def _read_table(hdu: fits.BinTableHDU, primary: fits.Header, path: Path, cards: Cards) -> list[Spectrum]:
     """Return the spectra of one table."""
     wanted = [name for name in (*QUANTITIES, "ERROR", "NET_ERROR") if name in _names(hdu)]
     if not set(QUANTITIES) & set(wanted):
-        raise InputError(
-            f"none of the columns {', '.join(QUANTITIES)} is there; is this an extracted spectrum?", where=where
-        )
-    wavelength = _column(hdu, "WAVELENGTH", where)
+        raise cards.wrong(f"none of the columns {', '.join(QUANTITIES)} is there; is this an extracted spectrum?")
+    wavelength = _column(hdu, "WAVELENGTH", cards)
     shape = wavelength.shape
-    columns = {name: _column(hdu, name, where, shape) for name in wanted}
-    dq = _column(hdu, "DQ", where, shape) if "DQ" in _names(hdu) else np.zeros(shape)
+    columns = {name: _column(hdu, name, cards, shape) for name in wanted}
+    dq = _column(hdu, "DQ", cards, shape) if "DQ" in _names(hdu) else np.zeros(shape)
     if not np.array_equal(dq, np.rint(dq)):
-        raise InputError("DQ holds fractions; expected data-quality bits", where=where)
-    orders = _column(hdu, "SPORDER", where, shape[:1]) if "SPORDER" in _names(hdu) else np.ones(shape[0])
+        raise cards.wrong("DQ holds fractions; expected data-quality bits")
+    orders = _column(hdu, "SPORDER", cards, shape[:1]) if "SPORDER" in _names(hdu) else np.ones(shape[0])
     units = {column.name.upper(): (column.unit or "").strip() for column in hdu.columns}
-    number = integer_keyword(hdu.header, "EXTVER", where, default=1)
+    number = cards.whole("EXTVER", default=1)
     return [
         Spectrum(
             path=path,
             number=number,
             order=int(orders[row]) if np.isfinite(orders[row]) else 1,
             primary=primary,
-            header=hdu.header,
+            cards=cards,
             wavelength=wavelength[row],
             columns={name: values[row] for name, values in columns.items()},
             units=units,
@@ -146,20 +145,18 @@ def _read_table(hdu: fits.BinTableHDU, primary: fits.Header, path: Path, where: 
     ]
 
 
-def _column(hdu: fits.BinTableHDU, name: str, where: str, shape: tuple[int, ...] | None = None) -> Vector:
+def _column(hdu: fits.BinTableHDU, name: str, cards: Cards, shape: tuple[int, ...] | None = None) -> Vector:
     """Return a column as float64: (rows, elements), or of the shape that it must have."""
     try:
         values = np.asarray(hdu.data[name])
     except (*DAMAGE, ValueError, IndexError) as error:
-        raise InputError(f"column {name} cannot be read ({error}); get the file again", where=where) from error
+        raise cards.wrong(f"column {name} cannot be read ({error}); get the file again") from error
     if values.dtype.kind not in "iuf":
-        raise InputError(f"column {name} holds no plain numbers; is this an extracted spectrum?", where=where)
+        raise cards.wrong(f"column {name} holds no plain numbers; is this an extracted spectrum?")
     if shape is None and (values.ndim != 2 or values.shape[1] < 2):
-        raise InputError(
-            f"column {name} has the shape {values.shape}; expected one array of two or more in each row", where=where
-        )
+        raise cards.wrong(f"column {name} has the shape {values.shape}; expected one array of two or more in each row")
     if shape is not None and values.shape != shape:
-        raise InputError(f"column {name} has the shape {values.shape}; expected {shape}, as the others", where=where)
+        raise cards.wrong(f"column {name} has the shape {values.shape}; expected {shape}, as the others")
     values = values.astype(np.float64)
     values[np.isinf(values)] = np.nan
     return values

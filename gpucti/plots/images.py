@@ -10,17 +10,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 from matplotlib.axes import Axes
 from matplotlib.colors import FuncNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gpucti.calibration.switches import switch
+from gpucti.detector import AMPS, DQ_SERIOUS
 from gpucti.errors import InputError
+from gpucti.io.cards import Cards
 from gpucti.io.exposure import Exposure, ImageSet
-from gpucti.io.fitsfile import integer_keyword, number_keyword
-from gpucti.plots.extracted import SERIOUS
 from gpucti.plots.style import INK, common_title, file_label, plain, power_of_ten, text_of, tidy, unit_text
 
 Range = tuple[float, float] | None
@@ -60,14 +59,14 @@ class Panel:
         return self.exposure.imsets[self.number - 1]
 
     @property
-    def header(self) -> fits.Header:
+    def cards(self) -> Cards:
         """The header of SCI."""
-        return self.imset.headers[0]
+        return self.exposure.sci_cards[self.number - 1]
 
     @property
     def unit(self) -> str:
         """BUNIT."""
-        return text_of(self.header, "BUNIT")
+        return text_of(self.cards.header, "BUNIT")
 
     @property
     def image(self) -> Image:
@@ -87,18 +86,13 @@ class Panel:
         rows, cols = self.exposure.shape
         if not self.rectified:
             return 0.5, cols + 0.5, 0.5, rows + 0.5
-        where = f"{self.exposure.path}[SCI,{self.number}]"
-        crpix, value, step = zip(
-            *(
-                tuple(float(number_keyword(self.header, name, where)) for name in names)
-                for names in (("CRPIX1", "CRVAL1", "CD1_1"), ("CRPIX2", "CRVAL2", "CD2_2"))
-            ),
-            strict=True,
+        crpix, value, step = (
+            [float(self.cards.number(name)) for name in names]
+            for names in (("CRPIX1", "CRPIX2"), ("CRVAL1", "CRVAL2"), ("CD1_1", "CD2_2"))
         )
         if not (step[0] > 0 and step[1] > 0):
-            raise InputError(
-                f"CD1_1, CD2_2 are {step[0]:g}, {step[1]:g}; expected Angstrom and degrees per pixel, above 0",
-                where=where,
+            raise self.cards.wrong(
+                f"CD1_1, CD2_2 are {step[0]:g}, {step[1]:g}; expected Angstrom and degrees per pixel, above 0"
             )
         left, right = (value[0] + (edge - crpix[0]) * step[0] for edge in (0.5, cols + 0.5))
         lower, upper = ((edge - crpix[1]) * step[1] * 3600.0 for edge in (0.5, rows + 0.5))
@@ -252,9 +246,7 @@ def _ticks(norm: FuncNorm) -> list[float]:
 
 def _mark(axes: Axes, panel: Panel, edge: tuple[float, float, float, float]) -> None:
     """Draw flagged pixels over an image."""
-    where = f"{panel.exposure.path}[SCI,{panel.number}]"
-    serious = integer_keyword(panel.header, "SDQFLAGS", where, default=SERIOUS)
-    flagged = (panel.imset.dq.astype(np.int64) & serious) != 0
+    flagged = (panel.imset.dq.astype(np.int64) & panel.cards.whole("SDQFLAGS", default=DQ_SERIOUS)) != 0
     axes.imshow(
         np.ma.masked_equal(flagged.astype(np.uint8), 0),
         extent=edge,
@@ -281,7 +273,7 @@ def _dress(axes: Axes, panel: Panel, paths: Sequence[Path], *, alone: bool) -> N
         name += ", CTI-corrected"
     axes.set_title(name, loc="left", fontsize=10, color=INK)
     amp = text_of(panel.exposure.primary, "CCDAMP")
-    if amp in ("A", "B", "C", "D"):
+    if amp in AMPS:
         side = "top" if amp in "CD" else "bottom"
         axes.set_title(plain(f"read out at the {side}"), loc="right", fontsize=8.5, color="#6b6b6b")
     tidy(axes)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
 
+from gpucti.detector import DQ_SERIOUS
 from gpucti.synthetic import headers, schedule, sky
 from gpucti.synthetic.detector import Detector
 from gpucti.synthetic.files import image_hdus, raw_hdus, table_hdu
+from gpucti.synthetic.headers import ExposureFacts
 from gpucti.synthetic.instrument import APERTURES, AREA, ATODGAIN, HC, READ_NOISE, REF_APER, SCALE, SIZE, Floats
 from gpucti.synthetic.optics import Mode, lamp_spectrum, slit_reference
 from gpucti.synthetic.schedule import DARK_SECONDS, WAVECAL_SECONDS, Observation, Planned, PlannedDark, mean_temperature
@@ -111,7 +113,7 @@ def science_files(planned: Planned, detector: Detector) -> dict[str, list[Any]]:
     """Return the raw file and the truth of a science exposure, by file name without root: ``raw``, ``truth``."""
     what = planned.what
     scene = image_scene(planned, detector) if what.is_image else spectrum_scene(planned)
-    warmth = [mean_temperature(start, what.exptime) for start in planned.starts]
+    warmth = tuple(mean_temperature(start, what.exptime) for start in planned.starts)
     facts = _facts(planned, warmth)
     frames, charges, dark = [], [], np.zeros((SIZE, SIZE))
     for name, start, degrees in zip(planned.expnames, planned.starts, warmth, strict=True):
@@ -141,11 +143,11 @@ def wavecal_hdus(planned: Planned, detector: Detector) -> list[Any]:
     light = mode.expose_slit(density, slit, what.shift, start)
     charge, _ = detector.collect(light, WAVECAL_SECONDS, start, warmth, rng)
     frame = detector.digitise(detector.transfer(charge, start), what.gain, rng)
-    facts = _facts(planned, [warmth]) | {
-        "filename": f"{planned.root}_wav.fits", "starts": (start,), "exptime": WAVECAL_SECONDS, "aperture": REF_APER,
-        "perform": headers.BASIC, "wavecal": None, "lamp": mode.grating.lamp, "postarg": 0.0, "member": "AUTO-WAVECAL",
-        "expnames": (f"{planned.root[:6]}wcq",),
-    }  # fmt: skip
+    facts = replace(
+        _facts(planned, (warmth,)), filename=f"{planned.root}_wav.fits", starts=(start,), exptime=WAVECAL_SECONDS,
+        aperture=REF_APER, perform=headers.BASIC, wavecal=None, lamp=mode.grating.lamp, postarg=0.0,
+        member="AUTO-WAVECAL", expnames=(f"{planned.root[:6]}wcq",),
+    )  # fmt: skip
     return raw_hdus(headers.primary(facts), [frame], [headers.imset(facts, 1)])
 
 
@@ -165,16 +167,15 @@ def dark_hdus(planned: PlannedDark, detector: Detector) -> list[Any]:
     charge, _ = detector.collect(np.zeros((SIZE, SIZE)), DARK_SECONDS, planned.start, warmth, rng)
     frame = detector.digitise(detector.transfer(charge, planned.start), gain, rng)
     sci, err, dq, level = detector.subtract_bias(frame, gain)
-    facts: dict[str, Any] = {
-        "filename": f"{planned.root}_flt.fits", "root": planned.root, "target": "DARK", "starts": (planned.start,),
-        "programme": headers.DARK_PROGRAMME, "exptime": DARK_SECONDS, "opt_elem": "MIRVIS", "cenwave": None,
-        "aperture": "F28X50LP", "gain": gain, "darkfile": planned.darkfile, "perform": (), "wavecal": None,
-        "complete": ("DQICORR", "BLEVCORR", "BIASCORR"), "lamp": ("NONE", "0.0"), "postarg": 0.0, "raw": False,
-        "title": "Synthetic STIS CCD dark monitor", "atodgain": ATODGAIN[gain], "readnse": READ_NOISE[gain],
-        "expnames": (planned.root,), "member": "SCIENCE", "temperatures": [warmth], "dispersion": 0.0,
-    }  # fmt: skip
+    facts = ExposureFacts(
+        filename=f"{planned.root}_flt.fits", root=planned.root, target="DARK", title="Synthetic STIS CCD dark monitor",
+        darkfile=planned.darkfile, programme=headers.DARK_PROGRAMME, starts=(planned.start,), expnames=(planned.root,),
+        temperatures=(warmth,), member="SCIENCE", exptime=DARK_SECONDS, opt_elem="MIRVIS", aperture="F28X50LP",
+        gain=gain, complete=("DQICORR", "BLEVCORR", "BIASCORR"), raw=False, atodgain=ATODGAIN[gain],
+        readnse=READ_NOISE[gain],
+    )  # fmt: skip
     parts = headers.imset(facts, 1)
-    good = sci[(dq & 31743) == 0]
+    good = sci[(dq & DQ_SERIOUS) == 0]
     parts[0].update({
         "MEANBLEV": level, "NGOODPIX": good.size, "GOODMIN": float(good.min()), "GOODMAX": float(good.max()),
         "GOODMEAN": float(good.mean()),
@@ -182,22 +183,24 @@ def dark_hdus(planned: PlannedDark, detector: Detector) -> list[Any]:
     return image_hdus(headers.primary(facts), sci, err, dq, parts)
 
 
-def _facts(planned: Planned, warmth: list[float]) -> dict[str, Any]:
+def _facts(planned: Planned, temperatures: tuple[float, ...]) -> ExposureFacts:
     """Return what the headers of a science exposure say."""
     what = planned.what
-    steps = (*headers.BASIC, *(headers.IMAGE if what.is_image else headers.SPECTRUM))
     split = what.n_imsets > 1
-    return {
-        "filename": f"{planned.root}_raw.fits", "root": planned.root, "programme": headers.PROGRAMME,
-        "target": "SIM-CLUSTER" if what.is_image else f"SIM-{what.source.upper()}", "starts": planned.starts,
-        "exptime": what.exptime, "opt_elem": what.opt_elem, "cenwave": what.cenwave if not what.is_image else None,
-        "aperture": "50CCD" if what.is_image else what.aperture, "gain": what.gain, "darkfile": planned.darkfile,
-        "perform": (*steps, *(headers.SPLIT if split else ())), "complete": (), "lamp": ("NONE", "0.0"),
-        "wavecal": f"{planned.root}_wav.fits", "raw": True, "title": _TITLE, "atodgain": 0.0, "readnse": 0.0,
-        "postarg": 0.0 if what.is_image else round((what.row - what.slit_centre) * SCALE, 4),
-        "expnames": planned.expnames, "member": "CRSPLIT" if split else "SCIENCE", "temperatures": warmth,
-        "dispersion": 0.0 if what.is_image else _mode(what).grating.dispersion,
-    }  # fmt: skip
+    facts = ExposureFacts(
+        filename=f"{planned.root}_raw.fits", root=planned.root, target="SIM-CLUSTER", title=_TITLE,
+        darkfile=planned.darkfile, programme=headers.PROGRAMME, starts=planned.starts, expnames=planned.expnames,
+        temperatures=temperatures, member="CRSPLIT" if split else "SCIENCE", exptime=what.exptime,
+        opt_elem=what.opt_elem, aperture="50CCD", gain=what.gain, wavecal=f"{planned.root}_wav.fits",
+        perform=(*headers.BASIC, *headers.IMAGE, *(headers.SPLIT if split else ())),
+    )  # fmt: skip
+    if what.is_image:
+        return facts
+    return replace(
+        facts, target=f"SIM-{what.source.upper()}", aperture=what.aperture, cenwave=what.cenwave,
+        dispersion=_mode(what).grating.dispersion, postarg=round((what.row - what.slit_centre) * SCALE, 4),
+        perform=(*headers.BASIC, *headers.SPECTRUM, *(headers.SPLIT if split else ())),
+    )  # fmt: skip
 
 
 def _mode(what: Observation) -> Mode:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from gpucti.detector import OVERSCAN_COLS, OVERSCAN_ROWS
 from gpucti.synthetic import sky
 from gpucti.synthetic.detector import Detector
 from gpucti.synthetic.instrument import (
@@ -22,11 +23,9 @@ from gpucti.synthetic.instrument import (
     SATURATE,
     SCALE,
     SENSITIVITY_TEMP,
-    SERIAL,
     SIZE,
     SLITS,
     TABLE_ROWS,
-    VIRTUAL,
     enclosed,
     sensitivity_trend,
     trend_grid,
@@ -110,7 +109,7 @@ def bpx(detector: Detector) -> Table:
     """BPIXTAB: bad columns and small blemishes."""
     columns = [Column("OPT_ELEM", "8A"), *(Column(n, "I") for n in ("PIX1", "PIX2", "LENGTH", "AXIS", "VALUE"))]
     rows = [("ANY", one.x, one.y, one.length, one.axis, one.bits) for one in detector.bad_pixels]
-    size = {"SIZAXIS1": SIZE + 2 * SERIAL, "SIZAXIS2": SIZE + VIRTUAL}
+    size = {"SIZAXIS1": SIZE + 2 * OVERSCAN_COLS, "SIZAXIS2": SIZE + OVERSCAN_ROWS}
     return Table("BAD PIXELS", "bad pixels", columns, rows, size, plain=True)
 
 

@@ -34,7 +34,6 @@ DEFAULT_MJD = 58240.2
 #: Names in the folder of a visit.
 SCIENCE, DARKS, OREF, TRUTH, REF = "science", "darks", "oref", "truth", "ref"
 ANNEALS, README, MANIFEST = "anneals.json", "README.txt", "files.txt"
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def simulate_visit(
     compress: bool = False,
     device: str | int | Backend | None = "auto",
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Visit:
     """Write a synthetic visit: everything that a pipeline from raw exposures needs, and what it should find.
 
