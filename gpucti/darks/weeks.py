@@ -238,14 +238,14 @@ def weeks(period: AnnealPeriod, darks: Sequence[DarkFile], amp: str) -> tuple[We
         A dark is not in the period's list, or its header has no DARKFILE.
     """
     starts = {dark.exposure: dark.start for dark in period.darks}
-    mine = [dark for dark in darks if dark.amp == amp]
-    for dark in mine:
+    of_amp = [dark for dark in darks if dark.amp == amp]
+    for dark in of_amp:
         if dark.rootname not in starts:
             raise InputError(
                 f"{dark.rootname} is not in the list of the anneal period {period}; add it", where=dark.path
             )
     groups: dict[str, list[DarkFile]] = {}
-    for dark in sorted(mine, key=lambda dark: starts[dark.rootname]):
+    for dark in sorted(of_amp, key=lambda dark: starts[dark.rootname]):
         groups.setdefault(dark.darkfile, []).append(dark)
     members = list(groups.values())
     if not members:

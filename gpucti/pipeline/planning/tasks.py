@@ -251,3 +251,10 @@ class Plan:
         """Component darks of the super-darks that will be made, each once, in order."""
         needed = [dark for task in self.superdarks if not task.reuse for dark in task.darks]
         return tuple(dict.fromkeys(needed))
+
+    @property
+    def renamed(self) -> Mapping[Path, Mapping[str, str]]:
+        """What `crds_update` changes: by file, names of references by keyword in place of those in its header."""
+        names = {task.path: task.headers.names for task in self.science}
+        names |= {dark.file.path: dict(dark.file.names) for task in self.superdarks for dark in task.darks}
+        return {path: changed for path, changed in names.items() if changed}

@@ -116,17 +116,10 @@ def plan_data(plan: Plan) -> dict[str, Any]:
             }
             for dark in plan.darks
         ],
-        "references_by_crds": _new_references(plan),
+        "references_by_crds": {str(path): dict(names) for path, names in plan.renamed.items()},
         "missing_darks": list(plan.missing),
         "unneeded_darks": {one.name: one.reason for one in plan.unneeded},
         "deletions": [str(path) for path in plan.deletions],
         "notes": list(plan.notes),
         "problems": list(plan.problems),
     }
-
-
-def _new_references(plan: Plan) -> dict[str, dict[str, str]]:
-    """Return, by file, names of references by keyword that take the place of those in its header."""
-    names = {task.path: task.headers.names for task in plan.science}
-    names |= {dark.file.path: dict(dark.file.names) for task in plan.superdarks for dark in task.darks}
-    return {str(path): changed for path, changed in names.items() if changed}
