@@ -17,7 +17,8 @@ from gpucti.archive.transport import Stopped
 from gpucti.darks.anneals import Dark
 from gpucti.errors import ArchiveError, InputError
 from gpucti.io.atomic import clear_leftovers, temporary_name
-from gpucti.io.fitsfile import read_hdus, stored_bytes, text_keyword
+from gpucti.io.cards import Cards
+from gpucti.io.fitsfile import read_hdus, stored_bytes
 from gpucti.io.headers import list_files, read_primary
 from gpucti.io.inputs import IO_THREADS
 from gpucti.progress import Event, Progress
@@ -72,7 +73,7 @@ def darks_on_disk(names: Iterable[str], folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in list_files(folder, "flt") if folder.is_dir() else []:
         try:
-            rootname = text_keyword(read_primary(path), "ROOTNAME", f"{path}[0]").upper()
+            rootname = Cards(read_primary(path), f"{path}[0]").text("ROOTNAME").upper()
         except InputError as error:
             log.info("%s", error)
             continue
@@ -99,7 +100,7 @@ def check_dark(path: Path, name: str, size: int | None = None) -> None:
     if fresh and path.stat().st_size != size:
         raise InputError(f"{path.stat().st_size} bytes in place of {size}")
     hdus, _ = read_hdus(path)
-    rootname = text_keyword(hdus[0].header, "ROOTNAME", f"{path}[0]").upper()
+    rootname = Cards(hdus[0].header, f"{path}[0]").text("ROOTNAME").upper()
     if rootname != name:
         raise InputError(f"ROOTNAME is {rootname!r}; expected {name}", where=path)
     for index, hdu in enumerate(hdus):
