@@ -325,7 +325,7 @@ def _covered(mjd: npt.NDArray[np.float64], table: Pctetab) -> npt.NDArray[np.flo
             table.time_scale(date)
             table.epoch(date)
         except ReferenceFileError as error:
-            raise ReferenceFileError(f"{error}", where=f"mjd[{index}]") from None
+            raise error.at(f"mjd[{index}]") from None
     return mjd
 
 

@@ -106,6 +106,7 @@ def check_outputs(jobs: Sequence[InputOutput], *, overwrite: bool) -> None:
         except OutputExistsError as error:
             existing.append(error)
     if len(existing) > 1:
-        raise OutputExistsError(f"{existing[0]} ({len(existing)} of {len(jobs)} outputs exist)") from existing[0]
+        first, count = existing[0], f"{len(existing)} of {len(jobs)} outputs exist"
+        raise OutputExistsError(f"{first.reason} ({count})", where=first.where) from first
     if existing:
         raise existing[0]
