@@ -53,7 +53,7 @@ class FileDone(NamedTuple):
     seconds: float
 
 
-Progress = Callable[[FileDone], None]
+FileProgress = Callable[[FileDone], None]
 
 
 def correct_files(
@@ -69,7 +69,7 @@ def correct_files(
     sim_nit: int | None = None,
     shft_nit: int | None = None,
     nan: str = "raise",
-    progress: Progress | None = None,
+    progress: FileProgress | None = None,
 ) -> list[Path]:
     """Remove the CTI trails from STIS CCD files and return the new files, ``<ROOTNAME>_cte.fits``.
 
@@ -138,7 +138,7 @@ def add_cti_files(
     overwrite: bool = False,
     shft_nit: int | None = None,
     nan: str = "raise",
-    progress: Progress | None = None,
+    progress: FileProgress | None = None,
 ) -> list[Path]:
     """Add CTI trails to STIS CCD files and return the new files, ``<ROOTNAME>_cti.fits``.
 
@@ -165,7 +165,7 @@ def _run(
     overrides: dict[str, Any],
     nan: str,
     overwrite: bool,
-    progress: Progress | None,
+    progress: FileProgress | None,
 ) -> list[Path]:
     """Treat all jobs, batch by batch; return the outputs."""
     options = {id(job.pctetab): job.pctetab.options(**overrides) for job in jobs}

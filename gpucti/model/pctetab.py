@@ -24,7 +24,7 @@ from astropy.io import fits
 
 from gpucti.detector import AMPS, MJD_ZERO
 from gpucti.errors import InputError, OutputExistsError, ReferenceFileError
-from gpucti.io.atomic import atomic_output
+from gpucti.io.fitsfile import write_hdus
 from gpucti.io.fitstables import (
     DAMAGE,
     ascii_text,
@@ -203,7 +203,7 @@ class Pctetab:
             raise OutputExistsError(f"{path} exists; choose another name or allow overwriting")
         if not path.parent.is_dir():
             raise InputError(f"the folder {path.parent} does not exist; make it first", where=path)
-        hdus = fits.HDUList([fits.PrimaryHDU(header=self._header(path.name))])
+        hdus: list[Any] = [fits.PrimaryHDU(header=self._header(path.name))]
         hdus.append(table_hdu("DTDE", {"DTDE": (self.dtde, "E"), "Q": (self.q, "J")}))
         hdus.append(table_hdu("LEVELS", {"LEVEL": (self.levels, "J")}))
         hdus.append(table_hdu("CTE_SCALE", {"MJD": (self.scale_mjd, "E"), "SCALE": (self.scale, "E")}))
@@ -216,9 +216,7 @@ class Pctetab:
             leak.header["MJD1"] = (epoch.start_mjd, "valid from this date")
             leak.header["MJD2"] = (epoch.end_mjd, "valid before this date")
             hdus.append(leak)
-        with atomic_output(path, overwrite=overwrite) as stream:
-            hdus.writeto(stream)
-        return path
+        return write_hdus(hdus, path, overwrite=overwrite)
 
     def _header(self, filename: str) -> fits.Header:
         header = fits.Header()
