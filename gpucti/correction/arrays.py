@@ -15,12 +15,12 @@ import numpy.typing as npt
 from gpucti.backends import get_backend
 from gpucti.backends.base import Array, Backend
 from gpucti.correction.stack import add_cti_stack, correct_stack, namespace
-from gpucti.detector import FULL_COLS, FULL_ROWS, check_amp
+from gpucti.detector import FULL_COLS, FULL_ROWS, OVERSCAN_ROWS, check_amp
 from gpucti.errors import InputError, ReferenceFileError
 from gpucti.model.pctetab import Pctetab
 
 #: Rows of an untrimmed frame: image and virtual overscan; more cannot have been read out.
-MAX_ROWS = 1044
+MAX_ROWS = FULL_ROWS + OVERSCAN_ROWS
 NAN_CHOICES = ("raise", "keep")
 
 
@@ -325,7 +325,7 @@ def _covered(mjd: npt.NDArray[np.float64], table: Pctetab) -> npt.NDArray[np.flo
             table.time_scale(date)
             table.epoch(date)
         except ReferenceFileError as error:
-            raise ReferenceFileError(f"{error}", where=f"mjd[{index}]") from None
+            raise error.at(f"mjd[{index}]") from None
     return mjd
 
 

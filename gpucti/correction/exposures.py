@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -40,6 +40,24 @@ class _Missing(NamedTuple):
     values: Stack
 
 
+_StackProcess = Callable[[Sequence[Exposure], Sequence[Provenance], Backend], list[Treated]]
+
+
+def _by_stacks(
+    process: _StackProcess, exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
+) -> list[Treated]:
+    """Return what `process` makes of the exposures, in order; those that can be one stack are given to it together."""
+    stacks: dict[tuple[object, ...], list[int]] = {}
+    for index, (exposure, provenance) in enumerate(zip(exposures, provenances, strict=True)):
+        place = (exposure.shape, exposure.amp, exposure.origin)
+        stacks.setdefault((*place, provenance.pctetab, provenance.options), []).append(index)
+    products: dict[int, Treated] = {}
+    for members in stacks.values():
+        made = process([exposures[i] for i in members], [provenances[i] for i in members], backend)
+        products |= zip(members, made, strict=True)
+    return [products[index] for index in range(len(exposures))]
+
+
 def alike(exposures: Sequence[Exposure]) -> list[list[int]]:
     """Return the indices of the exposures that can be treated as one stack, group by group.
 
@@ -54,7 +72,21 @@ def alike(exposures: Sequence[Exposure]) -> list[list[int]]:
 def correct_exposures(
     exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
 ) -> list[Treated]:
-    """Return exposures of one shape, amplifier and table without trails; the inputs stay as they are."""
+    """Return exposures without trails, in order; the inputs stay as they are.
+
+    Those of one shape, amplifier, place on the frame, table and options are corrected as one stack.
+    """
+    return _by_stacks(_correct_stack, exposures, provenances, backend)
+
+
+def trail_exposures(
+    exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
+) -> list[Treated]:
+    """Return exposures with the trails of one more readout; see `correct_exposures`."""
+    return _by_stacks(_trail_stack, exposures, provenances, backend)
+
+
+def _correct_stack(exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend) -> list[Treated]:
     sci, missing = _science_stack(exposures)
     err = np.concatenate([imset.err[np.newaxis] for exposure in exposures for imset in exposure.imsets])
     arguments = _common_arguments(exposures, provenances[0], backend)
@@ -76,10 +108,7 @@ def correct_exposures(
     return products
 
 
-def trail_exposures(
-    exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
-) -> list[Treated]:
-    """Return exposures with the trails of one more readout; see `correct_exposures`."""
+def _trail_stack(exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend) -> list[Treated]:
     sci, missing = _science_stack(exposures)
     arguments = _common_arguments(exposures, provenances[0], backend)
     trailed_sci = add_cti_stack(sci, shft_nit=provenances[0].options.shft_nit, **arguments)

@@ -10,21 +10,22 @@ import logging
 import os
 import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.correction.arrays import require_nan_choice
+from gpucti.correction.batches import FileStream, batches
 from gpucti.correction.exposures import Treated, correct_exposures, require_finite, trail_exposures
-from gpucti.correction.jobs import Job, batches, plan_jobs
+from gpucti.correction.jobs import Job, plan_jobs
 from gpucti.correction.provenance import Provenance
 from gpucti.errors import InputError
 from gpucti.io.exposure import Exposure
-from gpucti.io.inputs import IO_THREADS, Files
+from gpucti.io.inputs import Files
 from gpucti.model.pctetab import Pctetab
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class FileDone(NamedTuple):
     seconds: float
 
 
-Progress = Callable[[FileDone], None]
+FileProgress = Callable[[FileDone], None]
 
 
 def correct_files(
@@ -68,7 +69,7 @@ def correct_files(
     sim_nit: int | None = None,
     shft_nit: int | None = None,
     nan: str = "raise",
-    progress: Progress | None = None,
+    progress: FileProgress | None = None,
 ) -> list[Path]:
     """Remove the CTI trails from STIS CCD files and return the new files, ``<ROOTNAME>_cte.fits``.
 
@@ -137,7 +138,7 @@ def add_cti_files(
     overwrite: bool = False,
     shft_nit: int | None = None,
     nan: str = "raise",
-    progress: Progress | None = None,
+    progress: FileProgress | None = None,
 ) -> list[Path]:
     """Add CTI trails to STIS CCD files and return the new files, ``<ROOTNAME>_cti.fits``.
 
@@ -164,43 +165,40 @@ def _run(
     overrides: dict[str, Any],
     nan: str,
     overwrite: bool,
-    progress: Progress | None,
+    progress: FileProgress | None,
 ) -> list[Path]:
-    """Treat all jobs, batch by batch; return the outputs.
-
-    Files are read and written by threads: the next batch is read while this one is computed.
-    """
+    """Treat all jobs, batch by batch; return the outputs."""
     options = {id(job.pctetab): job.pctetab.options(**overrides) for job in jobs}
     backend = get_backend(device)
     _warn_of_extrapolation(jobs)
     for job in jobs:
         job.output.parent.mkdir(parents=True, exist_ok=True)
 
-    pool = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="gpucti-io")
-    try:
-        waiting = deque(batches(jobs, lambda rows, cols: min(MAX_BATCH, backend.images_per_batch(rows, cols))))
-        reading = [pool.submit(_read, job, nan) for job in waiting[0]]
-        while waiting:
-            begin = time.perf_counter()
-            batch = waiting.popleft()
-            exposures = [future.result() for future in reading]
-            reading = [pool.submit(_read, job, nan) for job in waiting[0]] if waiting else []
+    with FileStream() as stream:
+        begin = time.perf_counter()
+        for batch, exposures in stream.read(_batches(jobs, backend), partial(_read, nan=nan)):
             provenances = [
                 Provenance(j.pctetab, j.pctetab_keyword, options[id(j.pctetab)], backend.name) for j in batch
             ]
             products = treat(exposures, provenances, backend)
             per_image = (time.perf_counter() - begin) / sum(exposure.n_imsets for exposure in exposures)
             writing = [
-                pool.submit(_write, job, product, overwrite) for job, product in zip(batch, products, strict=True)
+                stream.write(_write, job, product, overwrite) for job, product in zip(batch, products, strict=True)
             ]
             for job, product, future in zip(batch, products, writing, strict=True):
                 seconds = per_image * product.exposure.n_imsets + future.result()
                 log.info("%s: written to %s after %.2f s (%s)", job.path, job.output, seconds, backend.name)
                 if progress is not None:
                     progress(FileDone(job.path, job.output, product.repairs, seconds))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+            begin = time.perf_counter()
     return [job.output for job in jobs]
+
+
+def _batches(jobs: Sequence[Job], backend: Backend) -> Iterator[list[Job]]:
+    """Group consecutive jobs of one image size: no more images than the device and the memory hold."""
+    for (rows, cols), group in groupby(jobs, key=lambda job: job.headers.shape):
+        at_most = min(MAX_BATCH, backend.images_per_batch(rows, cols))
+        yield from batches(group, lambda job: job.headers.n_imsets, at_most)
 
 
 def _write(job: Job, product: Treated, overwrite: bool) -> float:

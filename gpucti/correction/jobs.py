@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,16 +43,6 @@ class Job:
     def path(self) -> Path:
         """The input file."""
         return self.headers.path
-
-    def goes_with(self, other: Job) -> bool:
-        """Tell whether both can be treated in one stack."""
-        mine, theirs = self.headers, other.headers
-        return (
-            mine.shape == theirs.shape
-            and mine.amp == theirs.amp
-            and mine.origin == theirs.origin
-            and self.pctetab is other.pctetab
-        )
 
 
 def plan_jobs(
@@ -98,19 +88,6 @@ def _read_headers(paths: list[Path]) -> Iterator[ExposureHeaders]:
         yield from pool.map(ExposureHeaders.read, paths)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def batches(jobs: Sequence[Job], images_per_batch: Callable[[int, int], int]) -> Iterator[list[Job]]:
-    """Group consecutive jobs that fit into one stack of at most ``images_per_batch(rows, cols)`` images."""
-    batch: list[Job] = []
-    for job in jobs:
-        images = sum(member.headers.n_imsets for member in batch) + job.headers.n_imsets
-        if batch and (not job.goes_with(batch[0]) or images > images_per_batch(*job.headers.shape)):
-            yield batch
-            batch = []
-        batch.append(job)
-    if batch:
-        yield batch
 
 
 class _Tables:
@@ -160,7 +137,7 @@ def _require_date(table: Pctetab, headers: ExposureHeaders) -> None:
         table.time_scale(headers.start_mjd)
         table.epoch(headers.start_mjd)
     except ReferenceFileError as error:
-        raise ReferenceFileError(f"TEXPSTRT {headers.start_mjd:g}: {error}", where=headers.path) from error
+        raise error.at(f"TEXPSTRT {headers.start_mjd:g}").at(headers.path) from error
 
 
 def _require_columns(table: Pctetab, headers: ExposureHeaders) -> None:
