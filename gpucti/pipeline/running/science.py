@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gpucti.calibration.base import BiasSubtracted, Engine
+from gpucti.correction.batches import batches
 from gpucti.correction.exposures import Treated, alike, correct_exposures, require_finite
 from gpucti.correction.provenance import RECIPE
 from gpucti.errors import EngineError, InputError
@@ -58,7 +59,7 @@ def calibrate_science(plan: Plan, tools: Tools, run_log: Watch) -> list[ScienceD
     todo = [task for task in plan.science if not task.reuse]
     done: list[ScienceDone] = []
     with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="gpucti-science") as pool:
-        for chunk in _chunks(todo):
+        for chunk in batches(todo, lambda task: task.headers.n_imsets, IMSETS_AT_A_TIME):
             with run_log.timing("reading"):
                 raws = list(pool.map(_read, chunk))
             with run_log.timing("bias"):
@@ -76,17 +77,6 @@ def calibrate_science(plan: Plan, tools: Tools, run_log: Watch) -> list[ScienceD
                     names = " ".join(path.stem.removeprefix(f"{task.root}_") for path in result.products)
                     run_log.step("science", f"{task.root}: {names}", len(todo))
     return done
-
-
-def _chunks(tasks: Sequence[ScienceTask]) -> Iterator[list[ScienceTask]]:
-    chunk: list[ScienceTask] = []
-    for task in tasks:
-        if chunk and sum(t.headers.n_imsets for t in (*chunk, task)) > IMSETS_AT_A_TIME:
-            yield chunk
-            chunk = []
-        chunk.append(task)
-    if chunk:
-        yield chunk
 
 
 def _read(task: ScienceTask) -> Exposure:
