@@ -58,17 +58,6 @@ def _by_stacks(
     return [products[index] for index in range(len(exposures))]
 
 
-def alike(exposures: Sequence[Exposure]) -> list[list[int]]:
-    """Return the indices of the exposures that can be treated as one stack, group by group.
-
-    Their images have one shape, amplifier and place on the frame.
-    """
-    groups: dict[tuple[object, ...], list[int]] = {}
-    for index, exposure in enumerate(exposures):
-        groups.setdefault((exposure.shape, exposure.amp, exposure.origin), []).append(index)
-    return list(groups.values())
-
-
 def correct_exposures(
     exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
 ) -> list[Treated]:

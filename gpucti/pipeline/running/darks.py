@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gpucti.correction.batches import FileStream, batches
-from gpucti.correction.exposures import alike, correct_exposures, require_finite
+from gpucti.correction.exposures import correct_exposures, require_finite
 from gpucti.correction.provenance import RECIPE
 from gpucti.darks.superdarks import Superdark, combine_basedark, combine_weekdark, read_superdark, write_superdark
 from gpucti.detector import FULL_COLS, FULL_ROWS
@@ -88,19 +88,18 @@ class _DarkStage:
             if not dark.trailed:
                 self._darks[task.file.path] = dark.exposure
                 self._log.step("darks", f"{task.output.name} reused", total)
-        for members in alike([dark for _, dark in trailed]):
-            group = [trailed[index] for index in members]
-            with self._log.timing("CTI of darks"):
-                treated = correct_exposures(
-                    [dark for _, dark in group], [self._tools.provenance] * len(group), self._tools.backend
-                )
-            for (task, _), done in zip(group, treated, strict=True):
-                kept = replace(done.exposure, path=task.output)
-                self._darks[task.file.path] = kept
-                stream.write(_write, kept, task.output)
-                self.corrected += 1
-                repaired = f", {sum(done.repairs)} columns repaired" if any(done.repairs) else ""
-                self._log.step("darks", f"{task.file.path.name} corrected{repaired}", total)
+        if not trailed:
+            return
+        with self._log.timing("CTI of darks"):
+            exposures = [dark for _, dark in trailed]
+            corrected = correct_exposures(exposures, [self._tools.provenance] * len(exposures), self._tools.backend)
+        for (task, _), done in zip(trailed, corrected, strict=True):
+            kept = replace(done.exposure, path=task.output)
+            self._darks[task.file.path] = kept
+            stream.write(_write, kept, task.output)
+            self.corrected += 1
+            repaired = f", {sum(done.repairs)} columns repaired" if any(done.repairs) else ""
+            self._log.step("darks", f"{task.file.path.name} corrected{repaired}", total)
 
     def combine(self) -> None:
         """Make the super-darks whose darks are all there, then let go of darks that none waits for."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gpucti.calibration.base import BiasSubtracted, Engine
 from gpucti.correction.batches import batches
-from gpucti.correction.exposures import Treated, alike, correct_exposures, require_finite
+from gpucti.correction.exposures import Treated, correct_exposures, require_finite
 from gpucti.correction.provenance import RECIPE
 from gpucti.errors import EngineError, InputError
 from gpucti.io.atomic import atomic_output, temporary_name
@@ -101,12 +101,7 @@ def _correct(
             exposure.primary["DARKFILE"] = task.darkfile
         exposure.primary[RECIPE] = task.recipe
         exposures.append(exposure)
-    treated: dict[int, Treated] = {}
-    for members in alike(exposures):
-        stack = [exposures[i] for i in members]
-        part = correct_exposures(stack, [tools.provenance] * len(stack), tools.backend)
-        treated |= dict(zip(members, part, strict=True))
-    return [treated[index] for index in range(len(exposures))]
+    return correct_exposures(exposures, [tools.provenance] * len(exposures), tools.backend)
 
 
 def _calibrate(task: ScienceTask, bias_trailer: str, treated: Treated, engine: Engine) -> ScienceDone:
