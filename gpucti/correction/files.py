@@ -20,7 +20,7 @@ from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.correction.arrays import require_nan_choice
 from gpucti.correction.batches import FileStream, batches
-from gpucti.correction.exposures import Treated, correct_exposures, require_finite, trail_exposures
+from gpucti.correction.exposures import CtiProcess, CtiProduct, add_cti_exposures, correct_exposures, require_finite
 from gpucti.correction.jobs import Job, plan_jobs
 from gpucti.correction.provenance import Provenance
 from gpucti.errors import InputError
@@ -147,15 +147,12 @@ def add_cti_files(
         files, outdir, "cti", pctetab=pctetab, overrides={"shft_nit": shft_nit}, overwrite=overwrite,
         check=lambda headers: None,
     )  # fmt: skip
-    return _run(jobs, trail_exposures, device, nan, overwrite, progress)
-
-
-_Process = Callable[[Sequence[Exposure], Sequence[Provenance], Backend], list[Treated]]
+    return _run(jobs, add_cti_exposures, device, nan, overwrite, progress)
 
 
 def _run(
     jobs: list[Job],
-    process: _Process,
+    process: CtiProcess,
     device: str | int | Backend | None,
     nan: str,
     overwrite: bool,
@@ -192,7 +189,7 @@ def _batches(jobs: Sequence[Job], backend: Backend) -> Iterator[list[Job]]:
         yield from batches(group, lambda job: job.headers.n_imsets, at_most)
 
 
-def _write(job: Job, product: Treated, overwrite: bool) -> float:
+def _write(job: Job, product: CtiProduct, overwrite: bool) -> float:
     """Write one product; return the seconds it took."""
     begin = time.perf_counter()
     product.exposure.write(job.output, overwrite=overwrite)

@@ -40,7 +40,7 @@ _OPTION_KEYWORDS = ("PCTERNCL", "PCTENSMD", "PCTETRSH", "PCTESMIT", "PCTESHFT")
 
 @dataclass(frozen=True)
 class Provenance:
-    """What one file was treated with.
+    """What one file was corrected with, or trailed.
 
     Attributes
     ----------

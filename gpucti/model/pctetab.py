@@ -309,7 +309,7 @@ class Pctetab:
 
     @property
     def extrapolation_note(self) -> str:
-        """What users are told whose dates lie past the table."""
+        """The sentence for dates that lie past the table."""
         last = f"MJD {self.last_scale_mjd:g}, the last CTE_SCALE point of {self.name}"
         return f"the trap density is extrapolated past {last}"
 

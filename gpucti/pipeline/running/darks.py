@@ -18,7 +18,7 @@ from gpucti.errors import InputError
 from gpucti.io.exposure import Exposure
 from gpucti.io.inputs import IO_THREADS
 from gpucti.pipeline.planning.tasks import DarkTask, Plan, SuperdarkTask
-from gpucti.progress import Watch
+from gpucti.progress import RunLog
 from gpucti.references.crds import rename
 
 #: Darks corrected in one call at most, however large the device.
@@ -32,7 +32,7 @@ class _Dark(NamedTuple):
     trailed: bool
 
 
-def make_superdarks(plan: Plan, watch: Watch) -> tuple[list[Path], int]:
+def make_superdarks(plan: Plan, watch: RunLog) -> tuple[list[Path], int]:
     """Make the super-darks of a plan that cannot be reused; return them, and the number of darks corrected.
 
     Corrected darks are written while the next batch is computed, and dropped when their last super-dark is made.
@@ -55,7 +55,7 @@ class _Workshop:
     """Holds the darks and super-darks that are still needed."""
 
     def __init__(
-        self, plan: Plan, todo: Sequence[SuperdarkTask], provenance: Provenance, backend: Backend, watch: Watch
+        self, plan: Plan, todo: Sequence[SuperdarkTask], provenance: Provenance, backend: Backend, watch: RunLog
     ) -> None:
         self._plan = plan
         self._todo = list(todo)

@@ -24,7 +24,7 @@ from gpucti.pipeline.planning.text import plan_text
 from gpucti.pipeline.running.darks import make_superdarks
 from gpucti.pipeline.running.downloads import keep_anneals, with_darks
 from gpucti.pipeline.running.science import calibrate_science
-from gpucti.progress import Progress, Watch
+from gpucti.progress import Progress, RunLog
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _run(plan: Plan, progress: Progress | None) -> Report:
     plan.require_runnable()
     assert plan.backend is not None and plan.engine is not None
     begin = time.perf_counter()
-    watch = Watch(progress, _logfile(plan))
+    watch = RunLog(progress, _logfile(plan))
     with watch.logging():
         watch.say(f"gpucti {__version__}, {plan.backend.describe()}, {plan.engine.describe()}")
         if plan.downloads:
@@ -179,7 +179,7 @@ def _run(plan: Plan, progress: Progress | None) -> Report:
     return report
 
 
-def _prepare(plan: Plan, watch: Watch) -> None:
+def _prepare(plan: Plan, watch: RunLog) -> None:
     """Make the folder of super-darks, clear what stopped runs left, save the anneal list, delete what was asked for."""
     folders = plan.folders
     if plan.superdarks:

@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 from gpucti.backends.base import Backend
 from gpucti.calibration.base import BiasSubtracted, Engine
-from gpucti.correction.exposures import Treated, alike, correct_exposures, require_finite
+from gpucti.correction.exposures import CtiProduct, alike, correct_exposures, require_finite
 from gpucti.correction.provenance import RECIPE
 from gpucti.errors import EngineError, InputError
 from gpucti.io.atomic import atomic_output, temporary_name
 from gpucti.io.exposure import Exposure
 from gpucti.io.inputs import IO_THREADS
 from gpucti.pipeline.planning.tasks import CORRECTED, OMITTED, PARTIAL, PRODUCTS, SUFFIXES, TRAILERS, Plan, ScienceTask
-from gpucti.progress import Watch
+from gpucti.progress import RunLog
 from gpucti.references.crds import rename
 
 #: Image sets held in memory at a time, about: bounds memory for folders of any size.
@@ -45,7 +45,7 @@ class ScienceDone(NamedTuple):
     repairs: tuple[int, ...]
 
 
-def calibrate_science(plan: Plan, watch: Watch) -> list[ScienceDone]:
+def calibrate_science(plan: Plan, watch: RunLog) -> list[ScienceDone]:
     """Calibrate the exposures of a plan that are not there yet; return what was made of each."""
     assert plan.backend is not None and plan.engine is not None  # a runnable plan has both
     todo = [task for task in plan.science if not task.reuse]
@@ -94,7 +94,7 @@ def _read(plan: Plan, task: ScienceTask) -> Exposure:
 
 def _correct(
     tasks: Sequence[ScienceTask], raws: Sequence[Exposure], blts: Sequence[BiasSubtracted], backend: Backend
-) -> list[Treated]:
+) -> list[CtiProduct]:
     """Return the exposures without trails, called ``<root>_cte.fits``, with the dark to subtract in their headers."""
     exposures = []
     for task, raw, blt in zip(tasks, raws, blts, strict=True):
@@ -104,14 +104,14 @@ def _correct(
             exposure.primary["DARKFILE"] = task.darkfile
         exposure.primary[RECIPE] = task.recipe
         exposures.append(exposure)
-    treated: dict[int, Treated] = {}
+    treated: dict[int, CtiProduct] = {}
     for members in alike(exposures):
         part = correct_exposures([exposures[i] for i in members], [tasks[i].provenance for i in members], backend)
         treated |= dict(zip(members, part, strict=True))
     return [treated[index] for index in range(len(exposures))]
 
 
-def _calibrate(task: ScienceTask, bias_trailer: str, treated: Treated, engine: Engine) -> ScienceDone:
+def _calibrate(task: ScienceTask, bias_trailer: str, treated: CtiProduct, engine: Engine) -> ScienceDone:
     """Calibrate one exposure in a hidden folder and move what came out into place.
 
     The corrected exposure is written last: where it is, and names its products, they are all there.
