@@ -177,7 +177,7 @@ def _pctetab(ref_dir: Path, now: datetime) -> Iterator[Finding]:
         yield Finding("PCTETAB", LACKING, str(error), remedy)
         return
     last = as_utc(table.last_scale_mjd).date()
-    if mjd > table.last_scale_mjd:
+    if table.extrapolates(mjd):
         detail = f"{where}, PCTE_VER {table.version}: trap densities after {last} are extrapolated"
         yield Finding("PCTETAB", WARNING, detail, f"{remedy}, for later data")
     else:

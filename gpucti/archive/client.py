@@ -178,7 +178,7 @@ class Mast:
             return response
 
         answer = self._json("a search", self._ask("a search", request))
-        names = [one.get("name") for one in _list(answer, "info") if isinstance(one, Mapping)]
+        names = [column.get("name") for column in _list(answer, "info") if isinstance(column, Mapping)]
         rows = []
         for row in _list(answer, "results"):
             record = row if isinstance(row, Mapping) else dict(zip(names, row if isinstance(row, list) else ()))  # noqa: B905

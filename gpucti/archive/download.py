@@ -151,7 +151,7 @@ def download_darks(
     jobs : int
         Files fetched at the same time.
     progress : callable, optional
-        Told of each file.
+        Called with an `Event` for each file.
 
     Raises
     ------
@@ -252,7 +252,7 @@ class _Fetcher:
     def __init__(self, folder: Path, settings: ArchiveSettings, stop: threading.Event, bad: Mapping[str, str]) -> None:
         self._folder, self._settings, self._stop, self._bad = folder, settings, stop, bad
         self._retries = Retries(settings.attempts, settings.pause, stop)
-        self._own = threading.local()
+        self._thread = threading.local()
         self._connections: list[Mast] = []
         self._lost = 0
 
@@ -294,10 +294,10 @@ class _Fetcher:
             raise
 
     def _mast(self) -> Mast:
-        if not hasattr(self._own, "mast"):
-            self._own.mast = Mast(self._settings, self._stop)
-            self._connections.append(self._own.mast)
-        mast: Mast = self._own.mast
+        if not hasattr(self._thread, "mast"):
+            self._thread.mast = Mast(self._settings, self._stop)
+            self._connections.append(self._thread.mast)
+        mast: Mast = self._thread.mast
         return mast
 
     def _make_way(self, path: Path, name: str) -> str:

@@ -59,7 +59,7 @@ class FileStream:
     ----------
     timing : callable, optional
         Given ``reading`` or ``writing``, returns a context that is entered while threads are waited for, such as
-        `gpucti.progress.Watch.timing`.
+        `gpucti.progress.RunLog.timing`.
     """
 
     def __init__(self, timing: Callable[[str], AbstractContextManager[None]] | None = None) -> None:

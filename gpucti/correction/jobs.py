@@ -1,4 +1,4 @@
-"""Which files are treated, with which table, and where the results go: decided and checked before any work."""
+"""Which files are processed, with which table and options, and where the results go: decided before any work."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gpucti.errors import ReferenceFileError
 from gpucti.io.exposure import ExposureHeaders
 from gpucti.io.inputs import IO_THREADS, Files, check_outputs, checked_folder, expand_files
 from gpucti.model.pctetab import Pctetab
+from gpucti.options import CorrectionArguments, CorrectionOptions
 from gpucti.references.names import resolve_reference
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One file to treat.
+    """One file to process.
 
     Attributes
     ----------
@@ -32,12 +33,15 @@ class Job:
         The table to use; the same object for files that share it.
     pctetab_keyword : str
         What PCTETAB shall say in the output.
+    options : CorrectionOptions
+        Those of the table, and what the user chose in their place.
     """
 
     headers: ExposureHeaders
     output: Path
     pctetab: Pctetab
     pctetab_keyword: str
+    options: CorrectionOptions
 
     @property
     def path(self) -> Path:
@@ -51,6 +55,7 @@ def plan_jobs(
     suffix: str,
     *,
     pctetab: str | os.PathLike[str] | Pctetab | None,
+    overrides: CorrectionArguments,
     overwrite: bool,
     check: Callable[[ExposureHeaders], None],
 ) -> list[Job]:
@@ -58,12 +63,12 @@ def plan_jobs(
 
     Parameters
     ----------
-    files, outdir, pctetab, overwrite
+    files, outdir, pctetab, overrides, overwrite
         See `gpucti.correction.files.correct_files`.
     suffix : str
         Outputs are called ``<ROOTNAME>_<suffix>.fits``.
     check : callable
-        Raises `InputError` for a file that must not be treated.
+        Raises `InputError` for a file that must not be processed.
     """
     tables = _Tables(pctetab)
     folder = None if outdir is None else checked_folder(Path(outdir))
@@ -74,9 +79,10 @@ def plan_jobs(
         _ = headers.amp, headers.gain, headers.origin  # each raises for a bad keyword
         output = (headers.path.parent if folder is None else folder) / f"{headers.rootname}_{suffix}.fits"
         table, name = tables.of(headers)
+        options = table.options(**overrides)
         _require_date(table, headers)
         _require_columns(table, headers)
-        jobs.append(Job(headers, output, table, name))
+        jobs.append(Job(headers, output, table, name, options))
     check_outputs(jobs, overwrite=overwrite)
     return jobs
 

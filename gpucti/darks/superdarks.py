@@ -313,15 +313,15 @@ def _combine(
 ) -> _Mean:
     """Scale the darks to one temperature, reject cosmic rays, and normalise to electrons per second."""
     first = darks[usable[0].exposure]
-    exptimes = [one.exptime for one in usable]
+    exptimes = [member.exptime for member in usable]
     table = references.of(first).table("CRREJTAB")
     mean_exposure = float(np.cumsum(np.array(exptimes, dtype=f32))[-1]) / len(usable)
     spectroscopic = first.cards.text("OBSTYPE") == "SPECTROSCOPIC"
     parameters = read_parameters(table, len(usable), mean_exposure, spectroscopic=spectroscopic)
     # the joined file of refstis has one primary header, the first
     combined = combine(
-        [_scaled(darks[one.exposure], one) for one in usable],
-        [one.imset.dq for one in usable],
+        [_scaled(darks[member.exposure], member) for member in usable],
+        [member.imset.dq for member in usable],
         exptimes,
         [usable[0].read_noise] * len(usable),
         [usable[0].gain] * len(usable),
@@ -332,10 +332,10 @@ def _combine(
     return _Mean(combined.sci / seconds_per_count, combined.err / seconds_per_count, combined.dq)
 
 
-def _scaled(dark: Exposure, one: UsableImset) -> npt.NDArray[np.float32]:
+def _scaled(dark: Exposure, member: UsableImset) -> npt.NDArray[np.float32]:
     """Return the counts of an image set at the reference temperature. ERR is not needed: it is made anew."""
-    sci: npt.NDArray[Any] = one.imset.sci
-    factor = dark_temperature_factor(dark, one.number)
+    sci: npt.NDArray[Any] = member.imset.sci
+    factor = dark_temperature_factor(dark, member.number)
     return (sci if factor == 1 else sci * f32(factor)).astype(f32, copy=False)
 
 
@@ -375,9 +375,9 @@ def _usable(darks: Sequence[Exposure]) -> list[UsableImset]:
             where=darks[0].path,
         )
     usable = usable_imsets(darks)
-    for one in usable:
-        if one.exptime == 0:
-            raise InputError("EXPTIME is 0; expected a dark, with an exposure time in seconds", where=one.where)
+    for member in usable:
+        if member.exptime == 0:
+            raise InputError("EXPTIME is 0; expected a dark, with an exposure time in seconds", where=member.where)
     return usable
 
 

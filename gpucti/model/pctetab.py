@@ -16,7 +16,7 @@ from datetime import timedelta
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -36,12 +36,9 @@ from gpucti.io.fitstables import (
     table_hdu,
     whole_column,
 )
-from gpucti.model.pctetab_checks import check_table
+from gpucti.model.pctetab_checks import check_table, check_version
 from gpucti.model.traps import Floats, TrapTable
-from gpucti.options import CorrectionOptions, finite_number
-
-#: Versions of the table that this code knows how to read: 0.1 to 1.x, as stis_cti 1.6.2.
-OLDEST_VERSION, NEWEST_VERSION = (0, 1), (1, 999)
+from gpucti.options import CorrectionArguments, CorrectionOptions, finite_number
 
 _OPTION_KEYWORDS = {  # option: keyword, comment
     "sim_nit": ("SIM_NIT", "simulated readouts per column"),
@@ -234,7 +231,7 @@ class Pctetab:
 
     # ---- what a correction asks of it -------------------------------------------------------------
 
-    def options(self, **overrides: Any) -> CorrectionOptions:
+    def options(self, **overrides: Unpack[CorrectionArguments]) -> CorrectionOptions:
         """Return the header's options with `overrides` put in their place (``None`` keeps the header's)."""
         return self.defaults.override(**overrides)
 
@@ -306,6 +303,16 @@ class Pctetab:
         """Date of the last CTE_SCALE point; later scales are extrapolated."""
         return float(self.scale_mjd[-1])
 
+    def extrapolates(self, mjd: float) -> bool:
+        """Tell whether the trap density of a date is extrapolated; `extrapolation_note` says so in words."""
+        return mjd > self.last_scale_mjd
+
+    @property
+    def extrapolation_note(self) -> str:
+        """The sentence for dates that lie past the table."""
+        last = f"MJD {self.last_scale_mjd:g}, the last CTE_SCALE point of {self.name}"
+        return f"the trap density is extrapolated past {last}"
+
     @property
     def reference_mjd(self) -> float:
         """Return the date at which the trap density is 1.
@@ -354,17 +361,6 @@ class Pctetab:
             lines.append(f"  {key:<9}{getattr(self.defaults, name)!s:>9}   {comment}")
         lines.append(f"  sha256             {self.sha256}")
         return "\n".join(lines)
-
-
-def check_version(version: str, where: str) -> None:
-    """Raise `ReferenceFileError` unless PCTE_VER is 0.1 to 1.x; text after ``_`` is ignored."""
-    figure = version.split("_")[0].strip()
-    try:
-        major, minor = (int(part) for part in figure.split("."))
-    except ValueError:
-        raise ReferenceFileError(f"PCTE_VER is {version!r}; expected MAJOR.MINOR, 0.1 to 1.x", where=where) from None
-    if not OLDEST_VERSION <= (major, minor) <= NEWEST_VERSION:
-        raise ReferenceFileError(f"PCTE_VER is {version!r}; this version of gpucti reads 0.1 to 1.x", where=where)
 
 
 @cache

@@ -16,7 +16,7 @@ from gpucti.detector import FULL_COLS, FULL_ROWS
 from gpucti.errors import InputError
 from gpucti.io.exposure import Exposure
 from gpucti.pipeline.planning.tasks import DarkTask, Plan, SuperdarkTask, Tools
-from gpucti.progress import Watch
+from gpucti.progress import RunLog
 from gpucti.references.crds import renamed
 
 #: Darks corrected in one call at most, however large the device.
@@ -30,7 +30,7 @@ class _Dark(NamedTuple):
     trailed: bool
 
 
-def make_superdarks(plan: Plan, tools: Tools, run_log: Watch) -> tuple[list[Path], int]:
+def make_superdarks(plan: Plan, tools: Tools, run_log: RunLog) -> tuple[list[Path], int]:
     """Make the super-darks of a plan that cannot be reused; return them, and the number of darks corrected.
 
     Corrected darks are written while the next batch is computed, and dropped when their last super-dark is made.
@@ -51,7 +51,7 @@ class _DarkStage:
     """Holds the darks and super-darks that are still needed."""
 
     def __init__(
-        self, dark_tasks: Sequence[DarkTask], todo: Sequence[SuperdarkTask], tools: Tools, run_log: Watch
+        self, dark_tasks: Sequence[DarkTask], todo: Sequence[SuperdarkTask], tools: Tools, run_log: RunLog
     ) -> None:
         self._dark_tasks = list(dark_tasks)
         self._todo = list(todo)
