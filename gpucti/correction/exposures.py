@@ -59,17 +59,6 @@ def _by_stacks(
     return [products[index] for index in range(len(exposures))]
 
 
-def alike(exposures: Sequence[Exposure]) -> list[list[int]]:
-    """Return the indices of the exposures that can be corrected as one stack, group by group.
-
-    Their images have one shape, amplifier and place on the frame.
-    """
-    groups: dict[tuple[object, ...], list[int]] = {}
-    for index, exposure in enumerate(exposures):
-        groups.setdefault((exposure.shape, exposure.amp, exposure.origin), []).append(index)
-    return list(groups.values())
-
-
 def correct_exposures(
     exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
 ) -> list[CtiProduct]:
@@ -77,17 +66,17 @@ def correct_exposures(
 
     Those of one shape, amplifier, place on the frame, table and options are corrected as one stack.
     """
-    return _by_stacks(_correct_stack, exposures, provenances, backend)
+    return _by_stacks(_correct_together, exposures, provenances, backend)
 
 
 def add_cti_exposures(
     exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
 ) -> list[CtiProduct]:
     """Return exposures with the trails of one more readout; see `correct_exposures`."""
-    return _by_stacks(_add_cti_stack, exposures, provenances, backend)
+    return _by_stacks(_add_cti_together, exposures, provenances, backend)
 
 
-def _correct_stack(
+def _correct_together(
     exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
 ) -> list[CtiProduct]:
     sci, missing = _science_stack(exposures)
@@ -111,7 +100,7 @@ def _correct_stack(
     return products
 
 
-def _add_cti_stack(
+def _add_cti_together(
     exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
 ) -> list[CtiProduct]:
     sci, missing = _science_stack(exposures)

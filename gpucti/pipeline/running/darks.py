@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gpucti.backends.base import Backend
-from gpucti.correction.exposures import alike, correct_exposures, require_finite
+from gpucti.correction.exposures import correct_exposures, require_finite
 from gpucti.correction.provenance import RECIPE, Provenance
 from gpucti.darks.superdarks import Superdark, combine_basedark, combine_weekdark, read_superdark, write_superdark
 from gpucti.detector import FULL_COLS, FULL_ROWS
@@ -128,17 +128,19 @@ class _Workshop:
                 self._darks[task.file.path] = dark.exposure
                 self._watch.step("darks", f"{task.output.name} reused", total)
         writing: list[Future[None]] = []
-        for members in alike([dark for _, dark in trailed]):
-            group = [trailed[index] for index in members]
-            with self._watch.timing("CTI of darks"):
-                treated = correct_exposures([dark for _, dark in group], [self._provenance] * len(group), self._backend)
-            for (task, _), done in zip(group, treated, strict=True):
-                kept = replace(done.exposure, path=task.output)
-                self._darks[task.file.path] = kept
-                writing.append(pool.submit(_write, kept, task.output))
-                self.corrected += 1
-                repaired = f", {sum(done.repairs)} columns repaired" if any(done.repairs) else ""
-                self._watch.step("darks", f"{task.file.path.name} corrected{repaired}", total)
+        if not trailed:
+            return writing
+        with self._watch.timing("CTI of darks"):
+            products = correct_exposures(
+                [dark for _, dark in trailed], [self._provenance] * len(trailed), self._backend
+            )
+        for (task, _), product in zip(trailed, products, strict=True):
+            kept = replace(product.exposure, path=task.output)
+            self._darks[task.file.path] = kept
+            writing.append(pool.submit(_write, kept, task.output))
+            self.corrected += 1
+            repaired = f", {sum(product.repairs)} columns repaired" if any(product.repairs) else ""
+            self._watch.step("darks", f"{task.file.path.name} corrected{repaired}", total)
         return writing
 
     def _combine(self) -> None:

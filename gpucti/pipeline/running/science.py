@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from gpucti.backends.base import Backend
 from gpucti.calibration.base import BiasSubtracted, Engine
-from gpucti.correction.exposures import CtiProduct, alike, correct_exposures, require_finite
+from gpucti.correction.exposures import CtiProduct, correct_exposures, require_finite
 from gpucti.correction.provenance import RECIPE
 from gpucti.errors import EngineError, InputError
 from gpucti.io.atomic import atomic_output, temporary_name
@@ -104,11 +104,7 @@ def _correct(
             exposure.primary["DARKFILE"] = task.darkfile
         exposure.primary[RECIPE] = task.recipe
         exposures.append(exposure)
-    treated: dict[int, CtiProduct] = {}
-    for members in alike(exposures):
-        part = correct_exposures([exposures[i] for i in members], [tasks[i].provenance for i in members], backend)
-        treated |= dict(zip(members, part, strict=True))
-    return [treated[index] for index in range(len(exposures))]
+    return correct_exposures(exposures, [task.provenance for task in tasks], backend)
 
 
 def _calibrate(task: ScienceTask, bias_trailer: str, treated: CtiProduct, engine: Engine) -> ScienceDone:
