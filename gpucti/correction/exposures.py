@@ -66,17 +66,17 @@ def correct_exposures(
 
     Those of one shape, amplifier, place on the frame, table and options are corrected as one stack.
     """
-    return _by_stacks(_correct_stack, exposures, provenances, backend)
+    return _by_stacks(_correct_together, exposures, provenances, backend)
 
 
 def add_cti_exposures(
     exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
 ) -> list[CtiProduct]:
     """Return exposures with the trails of one more readout; see `correct_exposures`."""
-    return _by_stacks(_add_cti_stack, exposures, provenances, backend)
+    return _by_stacks(_add_cti_together, exposures, provenances, backend)
 
 
-def _correct_stack(
+def _correct_together(
     exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
 ) -> list[CtiProduct]:
     sci, missing = _science_stack(exposures)
@@ -100,7 +100,7 @@ def _correct_stack(
     return products
 
 
-def _add_cti_stack(
+def _add_cti_together(
     exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
 ) -> list[CtiProduct]:
     sci, missing = _science_stack(exposures)
