@@ -168,7 +168,7 @@ class PeriodFinder:
                 break
         if found.short or found.start is None:
             raise ArchiveError(f"{found.short}; {_OVERRIDE}", where=format_utc(when))
-        return self._finished(found)
+        return self._finished(found.start, found)
 
     def _in_window(self, when: datetime, begin: datetime, stop: datetime) -> _Found:
         """Return the period as far as the known darks show it."""
@@ -222,10 +222,9 @@ class PeriodFinder:
         )
         return _Found(start, end, members)
 
-    def _finished(self, found: _Found) -> AnnealPeriod:
-        assert found.start is not None
+    def _finished(self, start: datetime, found: _Found) -> AnnealPeriod:
         members = tuple(Dark(dark.name, dark.programme, dark.start, dark.exptime) for dark in found.darks)
-        period = AnnealPeriod(found.start, found.end, members, asked=self.now.replace(microsecond=0))
+        period = AnnealPeriod(start, found.end, members, asked=self.now.replace(microsecond=0))
         for note in self._notes_on(period):
             if note not in self.notes:
                 self.notes.append(note)

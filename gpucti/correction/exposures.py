@@ -13,7 +13,7 @@ from gpucti.backends.base import Backend
 from gpucti.correction.provenance import Provenance
 from gpucti.correction.stack import add_cti_stack, correct_stack
 from gpucti.errors import InputError
-from gpucti.io.exposure import Exposure, ImageSet
+from gpucti.io.exposure import Exposure
 
 Stack = npt.NDArray[Any]
 
@@ -140,19 +140,14 @@ def _like(old: Stack, new: Stack) -> Stack:
 def require_finite(exposure: Exposure) -> None:
     """Raise `InputError` for NaN or infinity in SCI, naming the first such pixel."""
     for number, imset in enumerate(exposure.imsets, start=1):
-        _require_finite(imset, f"{exposure.path}[SCI,{number}]")
-
-
-def _require_finite(imset: ImageSet, where: str) -> None:
-    """Raise for NaN or infinity in SCI, naming the first such pixel."""
-    bad = ~np.isfinite(imset.sci)
-    if bad.any():
-        row, col = np.argwhere(bad)[0]
-        raise InputError(
-            f"{np.count_nonzero(bad)} NaN or infinite pixels, the first at row {row}, column {col} (0-based); "
-            "replace them, or use nan='keep' to take them for zero and put them back",
-            where=where,
-        )
+        bad = ~np.isfinite(imset.sci)
+        if bad.any():
+            row, col = np.argwhere(bad)[0]
+            raise InputError(
+                f"{np.count_nonzero(bad)} NaN or infinite pixels, the first at row {row}, column {col} (0-based); "
+                "replace them, or use nan='keep' to take them for zero and put them back",
+                where=f"{exposure.path}[SCI,{number}]",
+            )
 
 
 def _science_stack(exposures: Sequence[Exposure]) -> tuple[Stack, _Missing]:
