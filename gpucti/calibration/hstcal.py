@@ -28,6 +28,7 @@ from typing import Any
 from astropy.io import fits
 
 from gpucti.calibration.base import KINDS, BiasSubtracted, Calibrated, Required
+from gpucti.calibration.reffiles import References
 from gpucti.calibration.switches import read_work, required_references
 from gpucti.errors import EngineError, InputError, MissingFileError, ReferenceFileError
 from gpucti.io.atomic import atomic_output, refuse_existing
@@ -80,14 +81,15 @@ class HstcalEngine:
 
     Parameters
     ----------
-    environment : mapping, optional
-        Where ``oref`` and the like (and PATH, if it is there) are looked up; by default the process's environment.
+    references : References
+        Finds the reference files; PATH, if it is in its environment, takes the place of the process's.
     """
 
     name = "hstcal"
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        self._environment = environment
+    def __init__(self, references: References) -> None:
+        self._references = references
+        self._environment = references.environment
 
     def describe(self) -> str:
         """Return what runs, with its version."""
@@ -116,7 +118,7 @@ class HstcalEngine:
 
     def references(self, exposure: StisKeywords) -> list[Required]:
         """Return every reference file that calibrating this exposure would open."""
-        return required_references(exposure, self._environment, calstis=True)
+        return required_references(exposure, self._references, calstis=True)
 
     def subtract_bias(self, raw: Exposure) -> BiasSubtracted:
         """Return the exposure after DQICORR, BLEVCORR and BIASCORR, with errors, as basic2d makes it.

@@ -43,22 +43,19 @@ MEANING = {
 class NativeEngine:
     """Calibrates CCD images and spectra of the first-order gratings; see `gpucti.calibration.base.Engine`.
 
-    Reference files are read once in the life of an engine.
-
     Parameters
     ----------
     backend : Backend
         Computes.
-    environment : mapping, optional
-        Where ``oref`` and the like are looked up; by default the process's environment.
+    references : References
+        Finds and keeps the reference files of the run.
     """
 
     name = "native"
 
-    def __init__(self, backend: Backend, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, backend: Backend, references: References) -> None:
         self._backend = backend
-        self._environment = environment
-        self._references = References(environment)
+        self._references = references
 
     def describe(self) -> str:
         """Return what runs, with its version."""
@@ -86,7 +83,7 @@ class NativeEngine:
     def references(self, exposure: StisKeywords) -> list[Required]:
         """Return every reference file that calibrating this exposure would open."""
         spectra = not _strange_grating(exposure, read_work(exposure))
-        return required_references(exposure, self._environment, spectra=spectra)
+        return required_references(exposure, self._references, spectra=spectra)
 
     def subtract_bias(self, raw: Exposure) -> BiasSubtracted:
         """Return the exposure after DQICORR, BLEVCORR and BIASCORR, with errors, as CalSTIS's basic2d makes it.

@@ -15,6 +15,7 @@ from gpucti.calibration import get_engine
 from gpucti.calibration.auto import AutoEngine
 from gpucti.calibration.base import BiasSubtracted, Calibrated, Required
 from gpucti.calibration.native import NativeEngine
+from gpucti.calibration.reffiles import References
 from gpucti.calibration.switches import read_work, required_references
 from gpucti.errors import EngineError, InputError, OutputExistsError, ReferenceFileError
 from gpucti.io.exposure import Exposure, StisKeywords
@@ -115,7 +116,7 @@ def needs(cards: dict[str, Any], *, n: int = 2, calstis: bool = False, folder: P
     change(made.primary, **cards)
     if folder:
         made = replace(made, path=folder / made.path.name)
-    found = required_references(made, {"oref": str(folder)} if folder else {}, calstis=calstis)
+    found = required_references(made, References({"oref": str(folder)} if folder else {}), calstis=calstis)
     return {need.keyword: need.path for need in found}
 
 
@@ -186,7 +187,7 @@ def test_lamps_may_stand_in_the_wavecal(tmp_path: Path) -> None:
 
 @pytest.fixture
 def engine() -> NativeEngine:
-    return NativeEngine(get_backend("numpy"), {})
+    return NativeEngine(get_backend("numpy"), References({}))
 
 
 def flow(folder: Path, name: str = "flow_both", **cards: Any) -> Exposure:
@@ -406,7 +407,7 @@ def test_golden_image(golden_visit: Path, tmp_path: Path, corrected: bool) -> No
 @pytest.mark.parametrize("root", ["osy101010", "osy102010", "osy103010"])
 def test_golden_bias_subtraction(golden_visit: Path, tmp_path: Path, root: str) -> None:
     """Oracle: CalSTIS 3.5.0's basic2d on the raw files, to the bit."""
-    engine = get_engine("native", get_backend("numpy"), {"oref": str(golden_visit / "visit" / "oref")})
+    engine = get_engine("native", get_backend("numpy"), References({"oref": str(golden_visit / "visit" / "oref")}))
     made = engine.subtract_bias(Exposure.read(golden_visit / "visit" / "science" / f"{root}_raw.fits.gz"))
     assert "BIASCORR" in made.trailer
     path = made.exposure.write(tmp_path / f"{root}_blt.fits")

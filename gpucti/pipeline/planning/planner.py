@@ -129,7 +129,7 @@ class _Planner:
         backend = engine = provenance = None
         with self.collecting():
             backend = get_backend(self.options.device, threads=self.options.threads)
-            engine = get_engine(self.options.engine, backend, self.environment)
+            engine = get_engine(self.options.engine, backend, self.references)
         with self.collecting():
             table = self._pctetab()
             name = "none" if backend is None else backend.name
