@@ -15,6 +15,7 @@ from gpucti.archive.periods import Catalogue, PeriodFinder, settled
 from gpucti.archive.programmes import Programmes
 from gpucti.darks.anneals import MIN_DARK_SECONDS, AnnealPeriod, Dark, read_anneals, write_anneals
 from gpucti.errors import ArchiveError, InputError
+from gpucti.io.cards import Cards
 from gpucti.io.dates import format_utc
 from gpucti.io.headers import list_files, read_primary, start_time
 from gpucti.io.inputs import Files, expand_files
@@ -96,7 +97,7 @@ def exposure_starts(files: Files) -> dict[Path, datetime]:
         primary = read_primary(path)
         if str(primary.get("INSTRUME")).strip() != "STIS":
             raise InputError(f"INSTRUME is {primary.get('INSTRUME')!r}; expected 'STIS'", where=f"{path}[0]")
-        starts[path] = start_time(primary, f"{path}[0]")
+        starts[path] = start_time(Cards(primary, f"{path}[0]"))
     return starts
 
 

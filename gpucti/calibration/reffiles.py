@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +54,8 @@ class References:
         self._tables: dict[tuple[Path, int | str], ReferenceTable] = {}
         self._digests: dict[Path, str] = {}
         self._stored: dict[Path, bytes] = {}  # read for a digest, not opened yet
+        self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)  # of files
+        self._lock = threading.Lock()  # of the former
         self.kept: dict[tuple[object, ...], object] = {}
 
     def of(self, exposure: StisKeywords) -> HeaderReferences:
@@ -76,9 +80,10 @@ class References:
         ReferenceFileError
             Not FITS, damaged, without SCI, ERR and DQ of one shape, or with NaN or infinity in SCI.
         """
-        if path not in self._images:
-            self._images[path] = read_image_set(self._read(path), path)
-        return self._images[path]
+        with self._alone_with(path):
+            if path not in self._images:
+                self._images[path] = read_image_set(self._read(path), path)
+            return self._images[path]
 
     def table(self, path: Path, extension: int | str = 1) -> ReferenceTable:
         """Return a table extension of a file, by default the first.
@@ -89,18 +94,25 @@ class References:
             Not FITS, damaged, or no such table.
         """
         key = (path, extension)
-        if key not in self._tables:
-            if path not in self._hdus:
-                self._hdus[path] = self._read(path)
-            self._tables[key] = read_reference_table(self._hdus[path], path, extension)
-        return self._tables[key]
+        with self._alone_with(path):
+            if key not in self._tables:
+                if path not in self._hdus:
+                    self._hdus[path] = self._read(path)
+                self._tables[key] = read_reference_table(self._hdus[path], path, extension)
+            return self._tables[key]
 
     def digest(self, path: Path) -> str:
         """Return the sha256 (hex) of a file as it lies on disk; `image` and `table` use what was read for it."""
-        if path not in self._digests:
-            self._stored[path] = read_stored(path, ReferenceFileError)
-            self._digests[path] = hashlib.sha256(self._stored[path]).hexdigest()
-        return self._digests[path]
+        with self._alone_with(path):
+            if path not in self._digests:
+                self._stored[path] = read_stored(path, ReferenceFileError)
+                self._digests[path] = hashlib.sha256(self._stored[path]).hexdigest()
+            return self._digests[path]
+
+    def _alone_with(self, path: Path) -> threading.Lock:
+        """Return the lock of a file: threads that calibrate exposures ask for it at the same time."""
+        with self._lock:
+            return self._locks[path]
 
     def _read(self, path: Path) -> fits.HDUList:
         hdus, self._digests[path] = read_hdus(path, error=ReferenceFileError, stored=self._stored.pop(path, None))

@@ -63,11 +63,17 @@ def _matches(name: str | os.PathLike[str]) -> list[Path]:
     return [find_file(name)]
 
 
+def first_existing(path: Path) -> Path:
+    """Return `path` if it exists, else the nearest folder above it that does."""
+    for above in (path, *path.parents):
+        if above.exists():
+            return above
+    return path
+
+
 def checked_folder(folder: Path) -> Path:
     """Return `folder` if it is one, or can be made, and can be written to; else raise `InputError`."""
-    above = folder
-    while not above.exists() and above != above.parent:
-        above = above.parent
+    above = first_existing(folder)
     if not above.is_dir():
         raise InputError(f"{above} is not a folder; choose another outdir", where=folder)
     if not os.access(above, os.W_OK | os.X_OK):

@@ -244,6 +244,13 @@ def rename(header: fits.Header, names: Mapping[str, str]) -> None:
             header[keyword] = name
 
 
+def renamed(header: fits.Header, names: Mapping[str, str]) -> fits.Header:
+    """Return a copy of a header with names of references put into it; see `rename`."""
+    header = header.copy()
+    rename(header, names)
+    return header
+
+
 def best_references(
     asked: Mapping[Path, Asked],
     setup: CrdsSetup,

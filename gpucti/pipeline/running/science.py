@@ -7,11 +7,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from gpucti.backends.base import Backend
 from gpucti.calibration.base import BiasSubtracted, Engine
 from gpucti.correction.exposures import Treated, alike, correct_exposures, require_finite
 from gpucti.correction.provenance import RECIPE
@@ -19,9 +17,19 @@ from gpucti.errors import EngineError, InputError
 from gpucti.io.atomic import atomic_output, temporary_name
 from gpucti.io.exposure import Exposure
 from gpucti.io.inputs import IO_THREADS
-from gpucti.pipeline.planning.tasks import CORRECTED, OMITTED, PARTIAL, PRODUCTS, SUFFIXES, TRAILERS, Plan, ScienceTask
+from gpucti.pipeline.planning.tasks import (
+    CORRECTED,
+    OMITTED,
+    PARTIAL,
+    PRODUCTS,
+    SUFFIXES,
+    TRAILERS,
+    Plan,
+    ScienceTask,
+    Tools,
+)
 from gpucti.progress import Watch
-from gpucti.references.crds import rename
+from gpucti.references.crds import renamed
 
 #: Image sets held in memory at a time, about: bounds memory for folders of any size.
 IMSETS_AT_A_TIME = 16
@@ -45,29 +53,28 @@ class ScienceDone(NamedTuple):
     repairs: tuple[int, ...]
 
 
-def calibrate_science(plan: Plan, watch: Watch) -> list[ScienceDone]:
+def calibrate_science(plan: Plan, tools: Tools, run_log: Watch) -> list[ScienceDone]:
     """Calibrate the exposures of a plan that are not there yet; return what was made of each."""
-    assert plan.backend is not None and plan.engine is not None  # a runnable plan has both
     todo = [task for task in plan.science if not task.reuse]
     done: list[ScienceDone] = []
     with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="gpucti-science") as pool:
         for chunk in _chunks(todo):
-            with watch.timing("reading"):
-                raws = list(pool.map(partial(_read, plan), chunk))
-            with watch.timing("bias"):
-                blts = list(pool.map(plan.engine.subtract_bias, raws))
-            with watch.timing("CTI of science"):
-                treated = _correct(chunk, raws, blts, plan.backend)
-            with watch.timing("calibration"):
+            with run_log.timing("reading"):
+                raws = list(pool.map(_read, chunk))
+            with run_log.timing("bias"):
+                blts = list(pool.map(tools.engine.subtract_bias, raws))
+            with run_log.timing("CTI of science"):
+                treated = _correct(chunk, raws, blts, tools)
+            with run_log.timing("calibration"):
                 finish = [
-                    pool.submit(_calibrate, task, blt.trailer, product, plan.engine)
+                    pool.submit(_calibrate, task, blt.trailer, product, tools.engine)
                     for task, blt, product in zip(chunk, blts, treated, strict=True)
                 ]
                 for task, future in zip(chunk, finish, strict=True):
                     result = future.result()
                     done.append(result)
                     names = " ".join(path.stem.removeprefix(f"{task.root}_") for path in result.products)
-                    watch.step("science", f"{task.root}: {names}", len(todo))
+                    run_log.step("science", f"{task.root}: {names}", len(todo))
     return done
 
 
@@ -82,18 +89,18 @@ def _chunks(tasks: Sequence[ScienceTask]) -> Iterator[list[ScienceTask]]:
         yield chunk
 
 
-def _read(plan: Plan, task: ScienceTask) -> Exposure:
+def _read(task: ScienceTask) -> Exposure:
     """Read a raw exposure, with the references that the plan has for it."""
     raw = Exposure.read(task.path)
-    if raw.sha256 != plan.references.digest(task.path):  # its recipe would be another's
+    if raw.sha256 != task.headers.sha256:  # its recipe would be another's
         raise InputError("changed while the run was going on; run again", where=task.path)
     require_finite(raw)
-    rename(raw.primary, plan.renamed.get(task.path, {}))
-    return replace(raw, wavecal_names=task.headers.wavecal_names)
+    primary = renamed(raw.primary, task.headers.names)
+    return replace(raw, primary=primary, wavecal_names=task.headers.wavecal_names)
 
 
 def _correct(
-    tasks: Sequence[ScienceTask], raws: Sequence[Exposure], blts: Sequence[BiasSubtracted], backend: Backend
+    tasks: Sequence[ScienceTask], raws: Sequence[Exposure], blts: Sequence[BiasSubtracted], tools: Tools
 ) -> list[Treated]:
     """Return the exposures without trails, called ``<root>_cte.fits``, with the dark to subtract in their headers."""
     exposures = []
@@ -106,7 +113,8 @@ def _correct(
         exposures.append(exposure)
     treated: dict[int, Treated] = {}
     for members in alike(exposures):
-        part = correct_exposures([exposures[i] for i in members], [tasks[i].provenance for i in members], backend)
+        stack = [exposures[i] for i in members]
+        part = correct_exposures(stack, [tools.provenance] * len(stack), tools.backend)
         treated |= dict(zip(members, part, strict=True))
     return [treated[index] for index in range(len(exposures))]
 
