@@ -17,7 +17,8 @@ from gpucti.calibration.refdata import ReferenceImage, ReferenceTable, read_imag
 from gpucti.errors import ReferenceFileError
 from gpucti.io.cards import Cards
 from gpucti.io.exposure import StisKeywords
-from gpucti.io.fitsfile import read_hdus, read_stored
+from gpucti.io.fitsfile import find_file, read_hdus, read_stored
+from gpucti.io.headers import read_primary
 from gpucti.references.names import resolve_reference
 
 
@@ -52,6 +53,7 @@ class References:
         self._images: dict[Path, ReferenceImage] = {}
         self._hdus: dict[Path, fits.HDUList] = {}
         self._tables: dict[tuple[Path, int | str], ReferenceTable] = {}
+        self._wavecals: dict[Path, fits.Header] = {}
         self._digests: dict[Path, str] = {}
         self._stored: dict[Path, bytes] = {}  # read for a digest, not opened yet
         self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)  # of files
@@ -100,6 +102,22 @@ class References:
                     self._hdus[path] = self._read(path)
                 self._tables[key] = read_reference_table(self._hdus[path], path, extension)
             return self._tables[key]
+
+    def wavecal_header(self, path: Path) -> fits.Header:
+        """Return the primary header of a wavecal, not to be changed; its digest is taken from the same reading.
+
+        Raises
+        ------
+        MissingFileError, InputError
+            See `gpucti.io.headers.read_primary`.
+        """
+        path = find_file(path)
+        with self._alone_with(path):
+            if path not in self._wavecals:
+                stored = self._stored.pop(path, None) or read_stored(path)
+                self._digests[path] = hashlib.sha256(stored).hexdigest()
+                self._wavecals[path] = read_primary(path, stored=stored)
+            return self._wavecals[path]
 
     def digest(self, path: Path) -> str:
         """Return the sha256 (hex) of a file as it lies on disk; `image` and `table` use what was read for it."""

@@ -16,7 +16,6 @@ from gpucti.calibration.reffiles import References, reference_name
 from gpucti.errors import GpuctiError, InputError
 from gpucti.io.exposure import StisKeywords
 from gpucti.io.fitsfile import integer_keyword, keyword, number_keyword, text_keyword
-from gpucti.io.headers import read_primary
 from gpucti.references.names import resolve_reference
 
 #: Values of a switch; a missing one means OMIT.
@@ -269,7 +268,7 @@ def _of_wavecal(exposure: StisKeywords, known: Sequence[Required], references: R
     """
     path = next((need.path for need in known if need.keyword == "WAVECAL"), None)
     try:
-        header = read_primary(path) if path else None
+        header = references.wavecal_header(path) if path else None
     except GpuctiError:
         header = None
     if header is None:
@@ -292,7 +291,7 @@ def _look_up(exposure: StisKeywords, name: str, references: References) -> Requi
     folder = exposure.path.parent
     file = reference_name(exposure.primary, name)
     if not file and name == "LAMPTAB":
-        file = _lamp_table_of_wavecal(exposure)
+        file = _lamp_table_of_wavecal(exposure, references)
     return Required(name, file, resolve_reference(file, folder, references.environment) if file else None)
 
 
@@ -313,11 +312,11 @@ def _own_name(exposure: StisKeywords, wavecal: fits.Header, keyword: str) -> str
     return "" if name.upper() == "N/A" else name
 
 
-def _lamp_table_of_wavecal(exposure: StisKeywords) -> str:
+def _lamp_table_of_wavecal(exposure: StisKeywords, references: References) -> str:
     """Return LAMPTAB of the wavecal, which stands in for a blank one of the exposure; empty if there is none."""
     name = _wavecal_name(exposure)
     try:
-        return _own_name(exposure, read_primary(exposure.path.parent / name), "LAMPTAB") if name else ""
+        return _own_name(exposure, references.wavecal_header(exposure.path.parent / name), "LAMPTAB") if name else ""
     except GpuctiError:
         return ""  # reported under WAVECAL
 
