@@ -10,13 +10,10 @@ from __future__ import annotations
 import gzip
 import importlib.metadata
 import importlib.util
-import json
 import logging
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -27,13 +24,14 @@ from typing import Any
 
 from astropy.io import fits
 
-from gpucti.calibration.base import KINDS, BiasSubtracted, Calibrated, Required
+from gpucti.calibration.base import BiasSubtracted, Calibrated, Required, product_paths, require_found
 from gpucti.calibration.reffiles import References
 from gpucti.calibration.switches import read_work, required_references
+from gpucti.child import run_child
 from gpucti.errors import EngineError, InputError, MissingFileError, ReferenceFileError
-from gpucti.io.atomic import atomic_output, refuse_existing
+from gpucti.io.atomic import atomic_output
 from gpucti.io.exposure import Exposure, StisKeywords
-from gpucti.io.fitsfile import find_file, read_hdus, text_keyword
+from gpucti.io.fitsfile import find_file, read_hdus
 from gpucti.io.fitstables import ascii_text
 from gpucti.references.names import resolve_reference
 
@@ -159,8 +157,8 @@ class HstcalEngine:
             raise InputError(
                 "nothing to do, no calibration switch is PERFORM; is it calibrated already?", where=exposure.path
             )
-        _require_references(exposure, self.references(exposure))
-        paths = _product_paths(exposure, work.kinds, outdir, suffixes)
+        require_found(exposure, self.references(exposure))
+        paths = product_paths(exposure, work.kinds, outdir, suffixes)
         with self._workplace(exposure) as place:
             place.link_references(exposure.primary)
             place.copy_temperatures(exposure)
@@ -243,7 +241,7 @@ class _Workplace:
         if ".." in place.parts or (variable and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable)):
             raise ReferenceFileError(
                 f"{key} is {name!r}; expected a name without '..', such as oref$name.fits (hstcal engine)",
-                where=f"{self.exposure.path}[0]",
+                where=self.exposure.cards.where,
             )
         if not variable:
             return place
@@ -265,10 +263,10 @@ class _Workplace:
 
     def copy_wavecal(self, exposure: Exposure) -> dict[str, str]:
         """Copy the wavecal and what belongs to it; return arguments for calstis if its name cannot be kept."""
-        name = text_keyword(exposure.primary, "WAVECAL", f"{exposure.path}[0]")
+        name = exposure.cards.text("WAVECAL")
         path = resolve_reference(name, exposure.path.parent, self.environment)
         if path is None:
-            raise MissingFileError(f"WAVECAL is {name!r}; there is no such file beside it", where=f"{exposure.path}[0]")
+            raise MissingFileError(f"WAVECAL is {name!r}; there is no such file beside it", where=exposure.cards.where)
         wavecal = Exposure.read(path)
         wavecal.primary.update(exposure.wavecal_names)
         self.link_references(wavecal.primary)
@@ -297,20 +295,12 @@ class _Workplace:
             "arguments": arguments | {"trailer": TRAILER},
             "environment": environment,
         }
-        done = subprocess.run(
-            [sys.executable, "-P", "-W", "ignore", os.fspath(CHILD)],
-            cwd=self.folder,
-            input=json.dumps(job),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        ended = run_child(CHILD, job, self.folder)
         trailer = self.folder / TRAILER
         self.trailer = trailer.read_text(errors="replace") if trailer.is_file() else ""
-        if done.returncode:
-            self.trailer = self.trailer or f"{done.stdout}{done.stderr}"  # what kept the program from running
-            raise self.failure(f"stistools.{task} ended with status {done.returncode}")
+        if ended.status:
+            self.trailer = self.trailer or "\n".join(ended.lines)  # what kept the program from running
+            raise self.failure(f"stistools.{task} ended with status {ended.status}")
 
     def read(self, name: str, what: str) -> Exposure:
         """Read what CalSTIS made; its images have all their extensions, null arrays expanded."""
@@ -319,17 +309,15 @@ class _Workplace:
         try:
             return Exposure.read(self.folder / name)
         except InputError as error:
-            problem = str(error).replace(f"{self.folder}/", "")
-            raise self.failure(f"CalSTIS made a {what} that cannot be used ({problem})") from error
+            place = Path(error.where).name  # a file of the folder, or an extension of one
+            raise self.failure(f"CalSTIS made a {what} that cannot be used ({place}: {error.reason})") from error
 
     def failure(self, what: str) -> EngineError:
         """Return an error that quotes the end of the trailer."""
         lines = [line.rstrip() for line in self.trailer.splitlines() if line.strip()]
         end = "".join(f"\n  {line}" for line in lines[-QUOTED:])
-        return EngineError(
-            f"{self.exposure.path}: {what}; "
-            + (f"its trailer ends with:{end}" if end else "it wrote no trailer: is CalSTIS (hstcal) installed well?")
-        )
+        trailer = f"its trailer ends with:{end}" if end else "it wrote no trailer: is CalSTIS (hstcal) installed well?"
+        return EngineError(f"{what}; {trailer}", where=self.exposure.path)
 
 
 def _program(name: str, environment: Mapping[str, str] | None) -> str | None:
@@ -363,30 +351,6 @@ def _unusable(path: Path, error: OSError) -> EngineError:
         "in TMPDIR",
         where=path,
     )
-
-
-def _require_references(exposure: StisKeywords, needed: list[Required]) -> None:
-    missing = [need for need in needed if need.path is None]
-    if missing:
-        names = ", ".join(f"{need.keyword} ({need.name or 'blank'})" for need in missing)
-        raise ReferenceFileError(
-            f"reference files are missing: {names}; check the names and the folders (oref) they point to",
-            where=exposure.path,
-        )
-
-
-def _product_paths(
-    exposure: StisKeywords, kinds: tuple[str, ...], outdir: Path, suffixes: Mapping[str, str]
-) -> dict[str, Path]:
-    """Return where the products go; none of these files exists."""
-    unnamed = [kind for kind in kinds if not suffixes.get(kind)]
-    if unnamed:
-        raise InputError(f"makes {', '.join(unnamed)}, for which `suffixes` has no name; add them", where=exposure.path)
-    root = exposure.path.name.partition(".")[0].partition("_")[0]
-    paths = {kind: outdir / f"{root}_{suffixes[kind]}.fits" for kind in KINDS if kind in kinds}
-    for path in paths.values():
-        refuse_existing(path, overwrite=False)
-    return paths
 
 
 def _write_table(made: Path, path: Path) -> None:

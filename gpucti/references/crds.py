@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import logging
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from astropy.io import fits
 
+from gpucti.child import run_child
 from gpucti.errors import InputError, ReferenceFileError
 
 log = logging.getLogger(__name__)
@@ -237,18 +236,13 @@ def header_facts(*headers: fits.Header) -> dict[str, str]:
     return facts
 
 
-def rename(header: fits.Header, names: Mapping[str, str]) -> None:
-    """Put names of references into a header in memory; ``N/A`` adds no card."""
-    for keyword, name in names.items():
-        if keyword in header or name != "N/A":
-            header[keyword] = name
-
-
 def renamed(header: fits.Header, names: Mapping[str, str]) -> fits.Header:
-    """Return a copy of a header with names of references put into it; see `rename`."""
-    header = header.copy()
-    rename(header, names)
-    return header
+    """Return a copy of a header with names of references put into it; ``N/A`` adds no card."""
+    copy = header.copy()
+    for keyword, name in names.items():
+        if keyword in copy or name != "N/A":
+            copy[keyword] = name
+    return copy
 
 
 def best_references(
@@ -294,7 +288,7 @@ def best_references(
             key: {"facts": dict(asked[path].facts), "fetch": sorted(asked[path].fetch)} for key, path in keys.items()
         },
     }
-    answer = _run_child(job, environment)
+    answer = _ask(job, environment)
     if answer["fatal"]:
         raise ReferenceFileError(
             f"CRDS has no answer: {answer['fatal']} (server {environment['CRDS_SERVER_URL']}, cache {setup.cache}); "
@@ -327,41 +321,13 @@ def _seconds(environment: Mapping[str, str]) -> int:
     return int(value)
 
 
-def _run_child(job: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Run the child in an empty folder; what it says goes to the log."""
+def _ask(job: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Run the child in an empty folder and return its answer; what it says goes to the log."""
     with tempfile.TemporaryDirectory(prefix="gpucti-") as folder:
         answer = Path(folder) / "answer.json"
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", os.fspath(CHILD)],
-            cwd=folder,
-            env=dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
-        try:
-            said = _converse(child, json.dumps(job | {"answer": os.fspath(answer)}))
-        except BaseException:
-            child.kill()
-            child.wait()
-            raise
-        if child.returncode or not answer.is_file():
-            end = "".join(f"\n  {line}" for line in said[-12:])
-            raise ReferenceFileError(f"CRDS ended with status {child.returncode}; it said last:{end or ' nothing'}")
+        job |= {"answer": os.fspath(answer)}
+        ended = run_child(CHILD, job, Path(folder), environment=environment, say=partial(log.info, "%s"))
+        if ended.status or not answer.is_file():
+            said = ended.last(12) or " nothing"
+            raise ReferenceFileError(f"CRDS ended with status {ended.status}; it said last:{said}")
         return dict(json.loads(answer.read_text(encoding="utf-8")))
-
-
-def _converse(child: subprocess.Popen[str], job: str) -> list[str]:
-    """Give the child its job, log what it says, wait for its end; return its lines."""
-    assert child.stdin is not None and child.stdout is not None  # both are pipes
-    said = []
-    with suppress(BrokenPipeError), child.stdin:  # one that died at once is heard all the same
-        child.stdin.write(job)
-    with child.stdout:
-        for line in child.stdout:
-            said.append(line.rstrip())
-            log.info("%s", said[-1])
-    child.wait()
-    return said
