@@ -26,7 +26,7 @@ from astropy.io import fits
 
 from gpucti.calibration.base import BiasSubtracted, Calibrated, Required, product_paths, require_found
 from gpucti.calibration.reffiles import References
-from gpucti.calibration.switches import read_work, required_references
+from gpucti.calibration.switches import read_work, required_references, work_to_do
 from gpucti.child import run_child
 from gpucti.errors import EngineError, InputError, MissingFileError, ReferenceFileError
 from gpucti.io.atomic import atomic_output
@@ -128,14 +128,14 @@ class HstcalEngine:
         EngineError
             CalSTIS is not installed, or failed; the message quotes the end of its trailer.
         """
-        with self._workplace(raw) as place:
-            place.link_references(raw.primary, BIAS_FILES)
-            place.copy_temperatures(raw)
+        with self._work_folder(raw) as folder:
+            folder.link_references(raw.primary, BIAS_FILES)
+            folder.copy_temperatures(raw)
             output = "bias_subtracted.fits"
-            place.run("basic2d", output=output, statflag=True, **BIAS_STEPS)
-            made = place.read(output, "bias-subtracted image")
+            folder.run("basic2d", output=output, statflag=True, **BIAS_STEPS)
+            made = folder.read(output, "bias-subtracted image")
             made.primary["FILENAME"] = ascii_text(raw.path.name.removesuffix(".gz"))
-            return BiasSubtracted(replace(made, path=raw.path, sha256=""), place.trailer)
+            return BiasSubtracted(replace(made, path=raw.path, sha256=""), folder.trailer)
 
     def calibrate(self, exposure: Exposure, outdir: Path, suffixes: Mapping[str, str]) -> Calibrated:
         """Do what is left to PERFORM in the header and write the products; see `Engine.calibrate`.
@@ -152,57 +152,55 @@ class HstcalEngine:
         OutputExistsError
             A product exists.
         """
-        work = read_work(exposure)
-        if work.nothing:
-            raise InputError(
-                "nothing to do, no calibration switch is PERFORM; is it calibrated already?", where=exposure.path
-            )
+        work = work_to_do(exposure)
         require_found(exposure, self.references(exposure))
         paths = product_paths(exposure, work.kinds, outdir, suffixes)
-        with self._workplace(exposure) as place:
-            place.link_references(exposure.primary)
-            place.copy_temperatures(exposure)
-            arguments = place.copy_wavecal(exposure) if work.wavecal else {}
-            place.run("calstis", **arguments)
-            missing = [kind for kind in work.kinds if not (place.folder / place.product(kind)).is_file()]
+        with self._work_folder(exposure) as folder:
+            folder.link_references(exposure.primary)
+            folder.copy_temperatures(exposure)
+            arguments = folder.copy_wavecal(exposure) if work.wavecal else {}
+            folder.run("calstis", **arguments)
+            missing = [kind for kind in work.kinds if not (folder.path / folder.product(kind)).is_file()]
             if missing:
-                raise place.failure(f"cs0.e ended with success but did not make {', '.join(missing)}")
-            images = {kind: place.read(place.product(kind), kind) for kind in work.kinds if kind not in ("sx1", "x1d")}
+                raise folder.failure(f"cs0.e ended with success but did not make {', '.join(missing)}")
+            images = {
+                kind: folder.read(folder.product(kind), kind) for kind in work.kinds if kind not in ("sx1", "x1d")
+            }
             for kind, path in paths.items():
                 if kind in images:
                     images[kind].write(path)
                 else:
-                    _write_table(place.folder / place.product(kind), path)
+                    _write_table(folder.path / folder.product(kind), path)
             log.info("%s: %s", exposure.path.name, ", ".join(path.name for path in paths.values()) or "no products")
-            return Calibrated(paths, (), place.trailer)
+            return Calibrated(paths, (), folder.trailer)
 
     @contextmanager
-    def _workplace(self, exposure: Exposure) -> Iterator[_Workplace]:
+    def _work_folder(self, exposure: Exposure) -> Iterator[_WorkFolder]:
         """Give a folder with the exposure in it, for as long as it is needed."""
         runs, detail = available(self._environment)
         if not runs:
             raise EngineError(f"engine 'hstcal' cannot run here: {detail}", where=exposure.path)
         try:
-            folder = tempfile.TemporaryDirectory(prefix="gpucti-")
+            temporary = tempfile.TemporaryDirectory(prefix="gpucti-")
         except OSError as error:
             raise _unusable(exposure.path, error) from error
-        with folder:
-            place = _Workplace(Path(folder.name), exposure, self._environment)
+        with temporary:
+            folder = _WorkFolder(Path(temporary.name), exposure, self._environment)
             try:
-                exposure.write(place.folder / place.input)
+                exposure.write(folder.path / folder.input)
             except OSError as error:
                 raise _unusable(exposure.path, error) from error
-            yield place
+            yield folder
 
 
 @dataclass
-class _Workplace:
+class _WorkFolder:
     """A temporary folder, the exposure that CalSTIS works on in it, and what the folder holds."""
 
-    folder: Path
+    path: Path
     exposure: Exposure
     environment: Mapping[str, str] | None
-    given: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
     trailer: str = ""
 
     @property
@@ -226,7 +224,7 @@ class _Workplace:
             path = resolve_reference(name, self.exposure.path.parent, self.environment)
             place = self._place(name, key)
             if path is not None and place is not None:  # CalSTIS says which is missing, if it matters
-                _bring(path, self.folder / place, link=True)
+                _copy_or_link(path, self.path / place, link=True)
 
     def _place(self, name: str, key: str) -> PurePosixPath | None:
         """Return where CalSTIS, run in the folder, looks for a name; None if it looks elsewhere (a full path)."""
@@ -245,7 +243,7 @@ class _Workplace:
             )
         if not variable:
             return place
-        self.given[variable] = f"refs/{variable}/"
+        self.variables[variable] = f"refs/{variable}/"
         return PurePosixPath("refs", variable) / place
 
     def copy_temperatures(self, exposure: StisKeywords, folder: Path | None = None) -> None:
@@ -259,7 +257,7 @@ class _Workplace:
                 path = find_file((folder or exposure.path.parent) / name)
             except MissingFileError:
                 continue
-            _bring(path, self.folder / name)
+            _copy_or_link(path, self.path / name)
 
     def copy_wavecal(self, exposure: Exposure) -> dict[str, str]:
         """Copy the wavecal and what belongs to it; return arguments for calstis if its name cannot be kept."""
@@ -275,9 +273,9 @@ class _Workplace:
         kept = name.endswith(".fits") and bool(_SAFE.fullmatch(plain)) and name != self.input
         copy = name if kept else "wavecal_wav.fits"
         if exposure.wavecal_names:
-            wavecal.write(self.folder / copy)
+            wavecal.write(self.path / copy)
         else:
-            _bring(path, self.folder / copy)
+            _copy_or_link(path, self.path / copy)
         return {} if kept else {"wavecal": copy}
 
     def run(self, task: str, **arguments: Any) -> None:
@@ -288,15 +286,15 @@ class _Workplace:
         EngineError
             It failed.
         """
-        environment = dict(self.environment or {}) | self.given
+        environment = dict(self.environment or {}) | self.variables
         job = {
             "task": task,
             "file": self.input,
             "arguments": arguments | {"trailer": TRAILER},
             "environment": environment,
         }
-        ended = run_child(CHILD, job, self.folder)
-        trailer = self.folder / TRAILER
+        ended = run_child(CHILD, job, self.path)
+        trailer = self.path / TRAILER
         self.trailer = trailer.read_text(errors="replace") if trailer.is_file() else ""
         if ended.status:
             self.trailer = self.trailer or "\n".join(ended.lines)  # what kept the program from running
@@ -304,10 +302,10 @@ class _Workplace:
 
     def read(self, name: str, what: str) -> Exposure:
         """Read what CalSTIS made; its images have all their extensions, null arrays expanded."""
-        if not (self.folder / name).is_file():
+        if not (self.path / name).is_file():
             raise self.failure(f"CalSTIS ended with success but did not make the {what}")
         try:
-            return Exposure.read(self.folder / name)
+            return Exposure.read(self.path / name)
         except InputError as error:
             place = Path(error.where).name  # a file of the folder, or an extension of one
             raise self.failure(f"CalSTIS made a {what} that cannot be used ({place}: {error.reason})") from error
@@ -324,7 +322,7 @@ def _program(name: str, environment: Mapping[str, str] | None) -> str | None:
     return shutil.which(name, path=(environment or {}).get("PATH"))
 
 
-def _bring(path: Path, place: Path, *, link: bool = False) -> None:
+def _copy_or_link(path: Path, place: Path, *, link: bool = False) -> None:
     """Copy a file, unpacked if it is gzip-compressed, or link it; what is there already stays."""
     if place.exists():
         return

@@ -18,9 +18,8 @@ from gpucti.calibration.geometry import Distortion
 from gpucti.calibration.reffiles import References
 from gpucti.calibration.spectra.flow import Spectra, make_spectra
 from gpucti.calibration.spectra.wavecal.wavecal import read_wavecal, why_dead
-from gpucti.calibration.switches import Work, read_work, required_references, wavecal_references
+from gpucti.calibration.switches import Work, read_work, required_references, wavecal_references, work_to_do
 from gpucti.detector import GRATINGS
-from gpucti.errors import InputError
 from gpucti.io.exposure import Exposure, StisKeywords
 
 log = logging.getLogger(__name__)
@@ -111,11 +110,7 @@ class NativeEngine:
         OutputExistsError
             A product exists.
         """
-        work = read_work(exposure)
-        if work.nothing:
-            raise InputError(
-                "nothing to do, no calibration switch is PERFORM; is it calibrated already?", where=exposure.path
-            )
+        work = work_to_do(exposure)
         require_found(exposure, self.references(exposure))
         trailer = _trailer("Calibration", exposure)
         for note in work.notes:

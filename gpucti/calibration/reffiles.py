@@ -82,7 +82,7 @@ class References:
         ReferenceFileError
             Not FITS, damaged, without SCI, ERR and DQ of one shape, or with NaN or infinity in SCI.
         """
-        with self._alone_with(path):
+        with self._lock_of(path):
             if path not in self._images:
                 self._images[path] = read_image_set(self._read(path), path)
             return self._images[path]
@@ -96,7 +96,7 @@ class References:
             Not FITS, damaged, or no such table.
         """
         key = (path, extension)
-        with self._alone_with(path):
+        with self._lock_of(path):
             if key not in self._tables:
                 if path not in self._hdus:
                     self._hdus[path] = self._read(path)
@@ -112,7 +112,7 @@ class References:
             See `gpucti.io.headers.read_primary`.
         """
         path = find_file(path)
-        with self._alone_with(path):
+        with self._lock_of(path):
             if path not in self._wavecals:
                 stored = self._stored.pop(path, None) or read_stored(path)
                 self._digests[path] = hashlib.sha256(stored).hexdigest()
@@ -121,13 +121,13 @@ class References:
 
     def digest(self, path: Path) -> str:
         """Return the sha256 (hex) of a file as it lies on disk; `image` and `table` use what was read for it."""
-        with self._alone_with(path):
+        with self._lock_of(path):
             if path not in self._digests:
                 self._stored[path] = read_stored(path, ReferenceFileError)
                 self._digests[path] = hashlib.sha256(self._stored[path]).hexdigest()
             return self._digests[path]
 
-    def _alone_with(self, path: Path) -> threading.Lock:
+    def _lock_of(self, path: Path) -> threading.Lock:
         """Return the lock of a file: threads that calibrate exposures ask for it at the same time."""
         with self._lock:
             return self._locks[path]
@@ -176,7 +176,8 @@ class HeaderReferences:
         if path is None:
             variable = f"; is the environment variable {_variable(name)!r} set?" if "$" in name else ""
             raise ReferenceFileError(
-                f"{keyword} names {name!r}, which is not found{variable or f' (from {self.folder})'}"
+                f"{keyword} names {name!r}, which is not found{variable or f' (from {self.folder})'}",
+                where=self.cards.where,
             )
         return path
 
@@ -186,7 +187,8 @@ class HeaderReferences:
         if path is None:
             found = repr(str(self.cards.value(keyword))) if keyword in self.cards else "missing"
             raise ReferenceFileError(
-                f"{keyword} is {found}, and the file is needed; put the name of a reference file into the header"
+                f"{keyword} is {found}, and the file is needed; put the name of a reference file into the header",
+                where=self.cards.where,
             )
         return path
 

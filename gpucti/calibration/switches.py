@@ -167,6 +167,16 @@ def read_work(exposure: StisKeywords) -> Work:
     )
 
 
+def work_to_do(exposure: StisKeywords) -> Work:
+    """Return what `read_work` does; raise `InputError` if no step is left to be performed."""
+    work = read_work(exposure)
+    if work.nothing:
+        raise InputError(
+            "nothing to do, no calibration switch is PERFORM; is it calibrated already?", where=exposure.path
+        )
+    return work
+
+
 def required_references(
     exposure: StisKeywords, references: References, *, calstis: bool = False, spectra: bool = True
 ) -> list[Required]:
