@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -16,9 +15,8 @@ from astropy.io import fits
 
 from gpucti.detector import FULL_COLS, FULL_ROWS
 from gpucti.errors import InputError
-from gpucti.io.atomic import atomic_output
 from gpucti.io.cards import Cards
-from gpucti.io.fitsfile import find_file, image_shape, is_null, read_hdus, read_image, stored_bytes
+from gpucti.io.fitsfile import find_file, image_shape, is_null, read_hdus, read_image, stored_bytes, write_hdus
 from gpucti.io.fitstables import ascii_text
 from gpucti.references.crds import renamed
 
@@ -303,21 +301,12 @@ class Exposure(StisKeywords):
         primary = self.primary.copy()
         primary["NEXTEND"] = len(IMSET) * self.n_imsets
         primary["FILENAME"] = ascii_text(path.name.removesuffix(".gz"))
-        hdus = fits.HDUList([fits.PrimaryHDU(header=primary)])
+        hdus: list[Any] = [fits.PrimaryHDU(header=primary)]
         for number, imset in enumerate(self.imsets, start=1):
             arrays = (imset.sci, imset.err, imset.dq)
             for name, array, header in zip(IMSET, arrays, imset.headers, strict=True):
                 hdus.append(_image_hdu(name, number, array, header))
-        for hdu in hdus:
-            if "CHECKSUM" in hdu.header or "DATASUM" in hdu.header:
-                hdu.add_checksum()
-        stream = io.BytesIO()
-        hdus.writeto(stream, output_verify="ignore")
-        with atomic_output(path, overwrite=overwrite) as out:
-            out.write(stream.getbuffer())
-            for extra in self.extras:
-                out.write(extra)
-        return path
+        return write_hdus(hdus, path, overwrite=overwrite, extras=self.extras)
 
 
 def _image_hdu(name: str, number: int, array: npt.NDArray[Any], header: fits.Header) -> fits.ImageHDU:

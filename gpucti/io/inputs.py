@@ -64,10 +64,9 @@ def _matches(name: str | os.PathLike[str]) -> list[Path]:
 
 
 def first_existing(path: Path) -> Path:
-    """Return `path` if it exists, else the nearest folder above it that does."""
-    for above in (path, *path.parents):
-        if above.exists():
-            return above
+    """Return the path itself if something is there, else the first folder above it that exists."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
     return path
 
 
@@ -112,6 +111,7 @@ def check_outputs(jobs: Sequence[InputOutput], *, overwrite: bool) -> None:
         except OutputExistsError as error:
             existing.append(error)
     if len(existing) > 1:
-        raise OutputExistsError(f"{existing[0]} ({len(existing)} of {len(jobs)} outputs exist)") from existing[0]
+        first, count = existing[0], f"{len(existing)} of {len(jobs)} outputs exist"
+        raise OutputExistsError(f"{first.reason} ({count})", where=first.where) from first
     if existing:
         raise existing[0]

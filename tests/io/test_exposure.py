@@ -497,7 +497,7 @@ def test_arrays_keep_their_bytes_while_they_are_written(
                 np.testing.assert_array_equal(array, as_it_was)
             return super().write(content)
 
-    monkeypatch.setattr("gpucti.io.exposure.io", SimpleNamespace(BytesIO=Watched))
+    monkeypatch.setattr("gpucti.io.fitsfile.io", SimpleNamespace(BytesIO=Watched))
     exposure.write(tmp_path / "y.fits")
     assert writes > len(arrays)
     assert all(array.flags.writeable for array in arrays)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from gpucti.correction.exposures import alike, correct_exposures, require_finite
+from gpucti.correction.batches import FileStream, batches
+from gpucti.correction.exposures import correct_exposures, require_finite
 from gpucti.correction.provenance import RECIPE
 from gpucti.darks.superdarks import Superdark, combine_basedark, combine_weekdark, read_superdark, write_superdark
 from gpucti.detector import FULL_COLS, FULL_ROWS
 from gpucti.errors import InputError
 from gpucti.io.exposure import Exposure
-from gpucti.io.inputs import IO_THREADS
 from gpucti.pipeline.planning.tasks import DarkTask, Plan, SuperdarkTask, Tools
-from gpucti.progress import Watch
+from gpucti.progress import RunLog
 from gpucti.references.crds import renamed
 
 #: Darks corrected in one call at most, however large the device.
@@ -31,7 +30,7 @@ class _Dark(NamedTuple):
     trailed: bool
 
 
-def make_superdarks(plan: Plan, tools: Tools, run_log: Watch) -> tuple[list[Path], int]:
+def make_superdarks(plan: Plan, tools: Tools, run_log: RunLog) -> tuple[list[Path], int]:
     """Make the super-darks of a plan that cannot be reused; return them, and the number of darks corrected.
 
     Corrected darks are written while the next batch is computed, and dropped when their last super-dark is made.
@@ -40,12 +39,11 @@ def make_superdarks(plan: Plan, tools: Tools, run_log: Watch) -> tuple[list[Path
     if not todo:
         return [], 0
     stage = _DarkStage(plan.darks, todo, tools, run_log)
-    with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="gpucti-io") as pool:
-        try:
-            stage.run(pool)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    with FileStream(run_log.timing) as stream:
+        size = min(MAX_BATCH, tools.backend.images_per_batch(FULL_ROWS, FULL_COLS))
+        for tasks, darks in stream.read(batches(plan.darks, lambda task: 1, size), stage.read):
+            stage.correct(tasks, darks, stream)
+            stage.combine()
     return [task.path for task in todo], stage.corrected
 
 
@@ -53,7 +51,7 @@ class _DarkStage:
     """Holds the darks and super-darks that are still needed."""
 
     def __init__(
-        self, dark_tasks: Sequence[DarkTask], todo: Sequence[SuperdarkTask], tools: Tools, run_log: Watch
+        self, dark_tasks: Sequence[DarkTask], todo: Sequence[SuperdarkTask], tools: Tools, run_log: RunLog
     ) -> None:
         self._dark_tasks = list(dark_tasks)
         self._todo = list(todo)
@@ -65,39 +63,7 @@ class _DarkStage:
         self._total = len(todo)
         self.corrected = 0
 
-    def run(self, pool: ThreadPoolExecutor) -> None:
-        """Read, correct, write and combine."""
-        tasks = self._dark_tasks
-        writing: list[Future[None]] = []
-        reading: list[Future[_Dark]] = []
-        batch, tasks = self._next(tasks)
-        reading = [pool.submit(self._read, task) for task in batch]
-        while batch:
-            with self._log.timing("reading"):
-                darks = [future.result() for future in reading]
-            current = batch
-            batch, tasks = self._next(tasks)
-            reading = [pool.submit(self._read, task) for task in batch]
-            writing = self._settled(writing)
-            writing += self._correct(current, darks, pool)
-            self._combine()
-        with self._log.timing("writing"):
-            for future in writing:
-                future.result()
-
-    def _next(self, tasks: list[DarkTask]) -> tuple[list[DarkTask], list[DarkTask]]:
-        """Split off the next batch."""
-        size = min(MAX_BATCH, self._tools.backend.images_per_batch(FULL_ROWS, FULL_COLS))
-        return tasks[:size], tasks[size:]
-
-    def _settled(self, writing: list[Future[None]]) -> list[Future[None]]:
-        """Raise what a finished write raised; return those still going on."""
-        for future in writing:
-            if future.done():
-                future.result()
-        return [future for future in writing if not future.done()]
-
-    def _read(self, task: DarkTask) -> _Dark:
+    def read(self, task: DarkTask) -> _Dark:
         """Read a dark, its corrected version if that will do."""
         if task.reuse:
             try:
@@ -114,9 +80,7 @@ class _DarkStage:
         require_finite(dark)
         return _Dark(dark, trailed=True)
 
-    def _correct(
-        self, tasks: Sequence[DarkTask], darks: Sequence[_Dark], pool: ThreadPoolExecutor
-    ) -> list[Future[None]]:
+    def correct(self, tasks: Sequence[DarkTask], darks: Sequence[_Dark], stream: FileStream) -> None:
         """Correct the darks of a batch that have trails and begin to write them; hold all of them."""
         total = len(self._dark_tasks)
         trailed = [(task, dark.exposure) for task, dark in zip(tasks, darks, strict=True) if dark.trailed]
@@ -124,23 +88,20 @@ class _DarkStage:
             if not dark.trailed:
                 self._darks[task.file.path] = dark.exposure
                 self._log.step("darks", f"{task.output.name} reused", total)
-        writing: list[Future[None]] = []
-        for members in alike([dark for _, dark in trailed]):
-            group = [trailed[index] for index in members]
-            with self._log.timing("CTI of darks"):
-                treated = correct_exposures(
-                    [dark for _, dark in group], [self._tools.provenance] * len(group), self._tools.backend
-                )
-            for (task, _), done in zip(group, treated, strict=True):
-                kept = replace(done.exposure, path=task.output)
-                self._darks[task.file.path] = kept
-                writing.append(pool.submit(_write, kept, task.output))
-                self.corrected += 1
-                repaired = f", {sum(done.repairs)} columns repaired" if any(done.repairs) else ""
-                self._log.step("darks", f"{task.file.path.name} corrected{repaired}", total)
-        return writing
+        if not trailed:
+            return
+        with self._log.timing("CTI of darks"):
+            exposures = [dark for _, dark in trailed]
+            corrected = correct_exposures(exposures, [self._tools.provenance] * len(exposures), self._tools.backend)
+        for (task, _), done in zip(trailed, corrected, strict=True):
+            kept = replace(done.exposure, path=task.output)
+            self._darks[task.file.path] = kept
+            stream.write(_write, kept, task.output)
+            self.corrected += 1
+            repaired = f", {sum(done.repairs)} columns repaired" if any(done.repairs) else ""
+            self._log.step("darks", f"{task.file.path.name} corrected{repaired}", total)
 
-    def _combine(self) -> None:
+    def combine(self) -> None:
         """Make the super-darks whose darks are all there, then let go of darks that none waits for."""
         for task in list(self._todo):
             ready = all(dark.file.path in self._darks for dark in task.darks)

@@ -12,14 +12,14 @@ from gpucti.darks.anneals import SAVED_NAME, AnnealPeriod, read_anneals, write_a
 from gpucti.errors import MissingDarksError
 from gpucti.pipeline.planning.planner import replan
 from gpucti.pipeline.planning.tasks import Plan
-from gpucti.progress import Event, Watch
+from gpucti.progress import Event, RunLog
 
 log = logging.getLogger(__name__)
 
 STAGE = "download"
 
 
-def with_darks(plan: Plan, run_log: Watch) -> Plan:
+def with_darks(plan: Plan, run_log: RunLog) -> Plan:
     """Fetch the darks that a plan waits for, and return the plan that follows.
 
     Raises

@@ -24,7 +24,7 @@ from gpucti.pipeline.planning.text import plan_text
 from gpucti.pipeline.running.darks import make_superdarks
 from gpucti.pipeline.running.downloads import keep_anneals, with_darks
 from gpucti.pipeline.running.science import calibrate_science
-from gpucti.progress import Progress, Watch
+from gpucti.progress import Progress, RunLog
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _run(plan: Plan, progress: Progress | None) -> Report:
     """Carry out a plan in a folder that is ours."""
     tools = plan.require_runnable()
     begin = time.perf_counter()
-    run_log = Watch(progress, _logfile(plan))
+    run_log = RunLog(progress, _logfile(plan))
     with run_log.logging():
         run_log.say(f"gpucti {__version__}, {tools.backend.describe()}, {tools.engine.describe()}")
         if plan.downloads:
@@ -178,7 +178,7 @@ def _run(plan: Plan, progress: Progress | None) -> Report:
     return report
 
 
-def _prepare(plan: Plan, run_log: Watch) -> None:
+def _prepare(plan: Plan, run_log: RunLog) -> None:
     """Make the folder of super-darks, clear what stopped runs left, save the anneal list, delete what was asked for."""
     folders = plan.folders
     if plan.superdarks:
