@@ -24,6 +24,7 @@ import gpucti
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.calibration.native import NativeEngine
+from gpucti.calibration.reffiles import References
 from gpucti.demo.measure import Spectrum, measure_spectrum
 from gpucti.demo.picture import AFTER, BEFORE, NAMES, STYLE, TRUTH, stretch
 from gpucti.detector import LIGHT_KM_S
@@ -91,7 +92,7 @@ def measure(folder: Path, device: str) -> tuple[list[Result], Path, Path, Path]:
 def _calibrate_plain(visit: Visit, outdir: Path, backend: Backend) -> Path:
     """Calibrate the raw exposures as they are, with the super-dark that their headers name."""
     outdir.mkdir()
-    engine = NativeEngine(backend, visit.environment)
+    engine = NativeEngine(backend, References(visit.environment))
     for root in visit.exposures:
         raw = Exposure.read(visit.science / f"{root}_raw.fits")
         raw.primary["CTECORR"] = "OMIT"  # the old empirical correction of extracted spectra

@@ -17,7 +17,8 @@ from gpucti.calibration.refdata import ReferenceImage, ReferenceTable, read_imag
 from gpucti.errors import ReferenceFileError
 from gpucti.io.cards import Cards
 from gpucti.io.exposure import StisKeywords
-from gpucti.io.fitsfile import read_hdus, read_stored
+from gpucti.io.fitsfile import find_file, read_hdus, read_stored
+from gpucti.io.headers import read_primary
 from gpucti.references.names import resolve_reference
 
 
@@ -52,6 +53,7 @@ class References:
         self._images: dict[Path, ReferenceImage] = {}
         self._hdus: dict[Path, fits.HDUList] = {}
         self._tables: dict[tuple[Path, int | str], ReferenceTable] = {}
+        self._wavecals: dict[Path, fits.Header] = {}
         self._digests: dict[Path, str] = {}
         self._stored: dict[Path, bytes] = {}  # read for a digest, not opened yet
         self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)  # of files
@@ -80,7 +82,7 @@ class References:
         ReferenceFileError
             Not FITS, damaged, without SCI, ERR and DQ of one shape, or with NaN or infinity in SCI.
         """
-        with self._alone_with(path):
+        with self._lock_of(path):
             if path not in self._images:
                 self._images[path] = read_image_set(self._read(path), path)
             return self._images[path]
@@ -94,22 +96,38 @@ class References:
             Not FITS, damaged, or no such table.
         """
         key = (path, extension)
-        with self._alone_with(path):
+        with self._lock_of(path):
             if key not in self._tables:
                 if path not in self._hdus:
                     self._hdus[path] = self._read(path)
                 self._tables[key] = read_reference_table(self._hdus[path], path, extension)
             return self._tables[key]
 
+    def wavecal_header(self, path: Path) -> fits.Header:
+        """Return the primary header of a wavecal, not to be changed; its digest is taken from the same reading.
+
+        Raises
+        ------
+        MissingFileError, InputError
+            See `gpucti.io.headers.read_primary`.
+        """
+        path = find_file(path)
+        with self._lock_of(path):
+            if path not in self._wavecals:
+                stored = self._stored.pop(path, None) or read_stored(path)
+                self._digests[path] = hashlib.sha256(stored).hexdigest()
+                self._wavecals[path] = read_primary(path, stored=stored)
+            return self._wavecals[path]
+
     def digest(self, path: Path) -> str:
         """Return the sha256 (hex) of a file as it lies on disk; `image` and `table` use what was read for it."""
-        with self._alone_with(path):
+        with self._lock_of(path):
             if path not in self._digests:
                 self._stored[path] = read_stored(path, ReferenceFileError)
                 self._digests[path] = hashlib.sha256(self._stored[path]).hexdigest()
             return self._digests[path]
 
-    def _alone_with(self, path: Path) -> threading.Lock:
+    def _lock_of(self, path: Path) -> threading.Lock:
         """Return the lock of a file: threads that calibrate exposures ask for it at the same time."""
         with self._lock:
             return self._locks[path]
@@ -158,7 +176,8 @@ class HeaderReferences:
         if path is None:
             variable = f"; is the environment variable {_variable(name)!r} set?" if "$" in name else ""
             raise ReferenceFileError(
-                f"{keyword} names {name!r}, which is not found{variable or f' (from {self.folder})'}"
+                f"{keyword} names {name!r}, which is not found{variable or f' (from {self.folder})'}",
+                where=self.cards.where,
             )
         return path
 
@@ -168,7 +187,8 @@ class HeaderReferences:
         if path is None:
             found = repr(str(self.cards.value(keyword))) if keyword in self.cards else "missing"
             raise ReferenceFileError(
-                f"{keyword} is {found}, and the file is needed; put the name of a reference file into the header"
+                f"{keyword} is {found}, and the file is needed; put the name of a reference file into the header",
+                where=self.cards.where,
             )
         return path
 

@@ -12,11 +12,10 @@ from types import MappingProxyType
 from astropy.io import fits
 
 from gpucti.calibration.base import Required
-from gpucti.calibration.reffiles import reference_name
+from gpucti.calibration.reffiles import References, reference_name
 from gpucti.errors import GpuctiError, InputError
 from gpucti.io.exposure import StisKeywords
 from gpucti.io.fitsfile import integer_keyword, keyword, number_keyword, text_keyword
-from gpucti.io.headers import read_primary
 from gpucti.references.names import resolve_reference
 
 #: Values of a switch; a missing one means OMIT.
@@ -168,8 +167,18 @@ def read_work(exposure: StisKeywords) -> Work:
     )
 
 
+def work_to_do(exposure: StisKeywords) -> Work:
+    """Return what `read_work` does; raise `InputError` if no step is left to be performed."""
+    work = read_work(exposure)
+    if work.nothing:
+        raise InputError(
+            "nothing to do, no calibration switch is PERFORM; is it calibrated already?", where=exposure.path
+        )
+    return work
+
+
 def required_references(
-    exposure: StisKeywords, environment: Mapping[str, str] | None = None, *, calstis: bool = False, spectra: bool = True
+    exposure: StisKeywords, references: References, *, calstis: bool = False, spectra: bool = True
 ) -> list[Required]:
     """Return the reference files that an exposure's switches need, in the order of the steps.
 
@@ -182,8 +191,8 @@ def required_references(
     ----------
     exposure : StisKeywords
         Its headers; relative names are looked for beside its file.
-    environment : mapping, optional
-        In place of the process's environment.
+    references : References
+        Finds them.
     calstis : bool
         With what CalSTIS's programs open and the native engine does not.
     spectra : bool
@@ -205,9 +214,9 @@ def required_references(
     found = [
         required
         for name in dict.fromkeys(needed)
-        if (required := _look_up(exposure, name, environment)).name or not _may_be_blank(exposure, name)
+        if (required := _look_up(exposure, name, references)).name or not _may_be_blank(exposure, name)
     ]
-    return found + (_of_wavecal(exposure, found, environment) if work.wavecal else [])
+    return found + (_of_wavecal(exposure, found, references) if work.wavecal else [])
 
 
 def wavecal_references(exposure: StisKeywords, wavecal: fits.Header) -> dict[str, str]:
@@ -261,9 +270,7 @@ def _keywords(exposure: StisKeywords, work: Work) -> list[str]:
     return needed
 
 
-def _of_wavecal(
-    exposure: StisKeywords, known: Sequence[Required], environment: Mapping[str, str] | None
-) -> list[Required]:
+def _of_wavecal(exposure: StisKeywords, known: Sequence[Required], references: References) -> list[Required]:
     """Return the files that the wavecal alone needs, now or once the exposure is bias-subtracted.
 
     A wavecal that is not there or cannot be read needs nothing; it is reported itself. Nor do blank names count here:
@@ -271,7 +278,7 @@ def _of_wavecal(
     """
     path = next((need.path for need in known if need.keyword == "WAVECAL"), None)
     try:
-        header = read_primary(path) if path else None
+        header = references.wavecal_header(path) if path else None
     except GpuctiError:
         header = None
     if header is None:
@@ -285,17 +292,17 @@ def _of_wavecal(
         own = _own_name(exposure, header, name)
         given = own if name in RAW_FILES else ours.get(name, own)
         if given and not any((need.keyword, need.name) == (name, given) for need in known):
-            path = resolve_reference(given, exposure.path.parent, environment)
+            path = resolve_reference(given, exposure.path.parent, references.environment)
             found.append(Required(f"{name} of {_wavecal_name(exposure)}", given, path))
     return found
 
 
-def _look_up(exposure: StisKeywords, name: str, environment: Mapping[str, str] | None) -> Required:
+def _look_up(exposure: StisKeywords, name: str, references: References) -> Required:
     folder = exposure.path.parent
     file = reference_name(exposure.primary, name)
     if not file and name == "LAMPTAB":
-        file = _lamp_table_of_wavecal(exposure)
-    return Required(name, file, resolve_reference(file, folder, environment) if file else None)
+        file = _lamp_table_of_wavecal(exposure, references)
+    return Required(name, file, resolve_reference(file, folder, references.environment) if file else None)
 
 
 def _may_be_blank(exposure: StisKeywords, name: str) -> bool:
@@ -315,11 +322,11 @@ def _own_name(exposure: StisKeywords, wavecal: fits.Header, keyword: str) -> str
     return "" if name.upper() == "N/A" else name
 
 
-def _lamp_table_of_wavecal(exposure: StisKeywords) -> str:
+def _lamp_table_of_wavecal(exposure: StisKeywords, references: References) -> str:
     """Return LAMPTAB of the wavecal, which stands in for a blank one of the exposure; empty if there is none."""
     name = _wavecal_name(exposure)
     try:
-        return _own_name(exposure, read_primary(exposure.path.parent / name), "LAMPTAB") if name else ""
+        return _own_name(exposure, references.wavecal_header(exposure.path.parent / name), "LAMPTAB") if name else ""
     except GpuctiError:
         return ""  # reported under WAVECAL
 

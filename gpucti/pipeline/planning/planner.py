@@ -106,17 +106,18 @@ def _environment(
 
 def _tools(folders: Folders, options: RunOptions, environment: Mapping[str, str], problems: Problems) -> Tools | None:
     """Return what computes, what calibrates, and with which table and options; None if some of it cannot be had."""
+    references = References(environment)
     backend: Backend | None = None
     engine: Engine | None = None
     with problems.collecting():
         backend = get_backend(options.device, threads=options.threads)
-        engine = get_engine(options.engine, backend, environment)
+        engine = get_engine(options.engine, backend, references)
     with problems.collecting():
         table = _pctetab(folders, options)
         correction = table.options(**options.overrides)
         if backend is not None and engine is not None:
             provenance = Provenance(table, table.name, correction, backend.name)
-            return Tools(backend, engine, References(environment), provenance)
+            return Tools(backend, engine, references, provenance)
     return None
 
 

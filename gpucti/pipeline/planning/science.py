@@ -188,7 +188,7 @@ def _digests(headers: ExposureHeaders, references: References, dark_is_made: boo
     """Return the digests of all files besides the raw one that the products depend on, whichever engine makes them."""
     digests = {
         required.keyword: references.digest(required.path)
-        for required in required_references(headers, references.environment, calstis=True)
+        for required in required_references(headers, references, calstis=True)
         if required.path is not None and not (required.keyword == "DARKFILE" and dark_is_made)
     }
     for path in _beside(headers):

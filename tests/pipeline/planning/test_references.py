@@ -17,6 +17,7 @@ from astropy.io import fits
 
 from gpucti import cli as command
 from gpucti.calibration.hstcal import _Workplace
+from gpucti.calibration.reffiles import References
 from gpucti.calibration.switches import required_references, wavecal_references
 from gpucti.compat import stis_cti
 from gpucti.darks.anneals import read_anneals
@@ -255,5 +256,5 @@ def test_engines_reduce_the_wavecal_with_the_names_of_crds(case: Case, tmp_path:
     assert path.read_bytes() == before
     names = wavecal_references(raw, fits.getheader(path))
     assert names["BIASFILE"] == "best$best_bia.fits"
-    required = {one.keyword: one.name for one in required_references(raw, place.environment)}
+    required = {one.keyword: one.name for one in required_references(raw, References(place.environment))}
     assert required[f"BIASFILE of {path.name}"] == "best$best_bia.fits"
