@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from gpucti.archive.download import darks_on_disk
 from gpucti.archive.query import anneal_periods, archive_settings
@@ -25,7 +25,7 @@ from gpucti.io.exposure import ExposureHeaders
 from gpucti.io.headers import last_pctetab, read_primary, start_time
 from gpucti.io.selection import find_science
 from gpucti.model.pctetab import Pctetab
-from gpucti.pipeline.options import RunOptions
+from gpucti.pipeline.options import RunArguments, RunOptions
 from gpucti.pipeline.planning.darks import SuperdarkPlan, Wanted, plan_superdarks
 from gpucti.pipeline.planning.references import Updates, update_references
 from gpucti.pipeline.planning.science import own_superdark, plan_science, require_science_folder, waiting_task
@@ -38,7 +38,7 @@ def plan(
     science_dir: str | os.PathLike[str],
     dark_dir: str | os.PathLike[str] | None = None,
     ref_dir: str | os.PathLike[str] | None = None,
-    **options: Any,
+    **options: Unpack[RunArguments],
 ) -> Plan:
     """Return what `correct` would do with these folders and options; nothing is written.
 
