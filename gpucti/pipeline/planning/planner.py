@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from gpucti.archive.download import darks_on_disk
 from gpucti.archive.query import anneal_periods, archive_settings
@@ -25,7 +25,7 @@ from gpucti.io.headers import last_pctetab, read_primary, start_time
 from gpucti.io.inputs import first_existing
 from gpucti.io.selection import find_science
 from gpucti.model.pctetab import Pctetab
-from gpucti.pipeline.options import RunOptions
+from gpucti.pipeline.options import RunArguments, RunOptions
 from gpucti.pipeline.planning.darks import NO_SUPERDARKS, DarkNeed, plan_superdarks
 from gpucti.pipeline.planning.problems import Problems
 from gpucti.pipeline.planning.references import update_references
@@ -45,7 +45,7 @@ def plan(
     science_dir: str | os.PathLike[str],
     dark_dir: str | os.PathLike[str] | None = None,
     ref_dir: str | os.PathLike[str] | None = None,
-    **options: Any,
+    **options: Unpack[RunArguments],
 ) -> Plan:
     """Return what `correct` would do with these folders and options; nothing is written.
 

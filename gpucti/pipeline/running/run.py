@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from gpucti._version import __version__
 from gpucti.darks.anneals import SAVED_NAME, write_anneals
 from gpucti.errors import OutputExistsError
 from gpucti.io.atomic import clear_leftovers
 from gpucti.io.lock import folder_lock
+from gpucti.pipeline.options import RunArguments
 from gpucti.pipeline.planning.darks import DARKS_ELSEWHERE
 from gpucti.pipeline.planning.planner import plan as make_plan
 from gpucti.pipeline.planning.science import require_science_folder
@@ -102,7 +103,7 @@ def correct(
     ref_dir: str | os.PathLike[str] | None = None,
     *,
     progress: Progress | None = None,
-    **options: Any,
+    **options: Unpack[RunArguments],
 ) -> Report:
     """Correct all raw exposures of a folder for CTI and calibrate them; stis_cti's main job.
 
