@@ -10,8 +10,8 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from gpucti.backends.base import Array
-from gpucti.calibration.basic2d.dataquality import SATURATED
 from gpucti.calibration.refdata import ReferenceTable
+from gpucti.detector import DQ_SATURATED
 from gpucti.errors import ReferenceFileError
 from gpucti.io.fitsfile import number_keyword
 
@@ -118,4 +118,4 @@ def convert(sci: Array, dq: Array, conversion: npt.NDArray[np.float32], xp: Any 
     beyond = index >= len(conversion)
     place = xp.clip(index, 0, len(conversion) - 1).astype(np.int64)
     converted = xp.where(index >= 0, xp.asarray(conversion)[place], sci)
-    return converted, dq | beyond.astype(np.int16) * np.int16(SATURATED)
+    return converted, dq | beyond.astype(np.int16) * np.int16(DQ_SATURATED)

@@ -17,12 +17,11 @@ from astropy.io import fits
 from gpucti.backends.base import Array
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.refdata import ANY_TEXT, ReferenceTable
-from gpucti.detector import FULL_COLS, FULL_ROWS, nint
+from gpucti.detector import DQ_OUTSIDE, DQ_SATURATED, FULL_COLS, FULL_ROWS, nint
 from gpucti.errors import ReferenceFileError
 from gpucti.io.fitsfile import integer_keyword, number_keyword, text_keyword
 from gpucti.io.pixelgrid import PixelGrid
 
-OUTSIDE_APERTURE, SATURATED = 4, 256
 #: Heights of an aperture, arcsec, that leave parts of the detector dark.
 SHORTEST, LONGEST = 5.0, 45.0
 #: Detector pixels that an aperture may be off by.
@@ -37,7 +36,7 @@ Mask = npt.NDArray[np.int16]
 def flag_saturation(sci: Array, dq: Array, saturate: np.float32, xp: Any = np) -> Array:
     """Return `dq` with bit 256 where SCI, cut to a whole number, is above `saturate` counts."""
     full = xp.trunc(sci) > saturate
-    return dq | full.astype(np.int16) * np.int16(SATURATED) if full.any() else dq
+    return dq | full.astype(np.int16) * np.int16(DQ_SATURATED) if full.any() else dq
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def flag_outside(mask: Mask, aperture: Aperture, grid: PixelGrid, trailer: Trail
         regions += [(low, high, det_left, left - 1), (low, high, right + 1, det_right)]
     for bottom, top, first, last in regions:
         if bottom <= top and first <= last:
-            mask[bottom : top + 1, first : last + 1] |= OUTSIDE_APERTURE
+            mask[bottom : top + 1, first : last + 1] |= DQ_OUTSIDE
 
 
 @dataclass(frozen=True)

@@ -22,17 +22,13 @@ from gpucti.calibration.basic2d.temperature import detector_temperature, update_
 from gpucti.calibration.basic2d.velocity import heliocentric_velocity
 from gpucti.calibration.reffiles import References, stored, stored_double
 from gpucti.calibration.statistics import serious_bits
+from gpucti.detector import DARK_SLOPE, DARK_TEMPERATURE, DQ_ALL
 from gpucti.errors import InputError, ReferenceFileError
 from gpucti.io.cards import Cards
 from gpucti.io.exposure import Exposure
 from gpucti.io.fitsfile import integer_keyword, number_keyword
 from gpucti.io.fitstables import ascii_text
 from gpucti.io.pixelgrid import PixelGrid
-
-ALL_BITS = 32767
-#: How the dark current grows with temperature, where a dark does not say: share per degree, and at what temperature
-#: (degrees C) it is as in the file.
-DARK_SLOPE, DARK_TEMPERATURE = 0.07, 18.0
 
 _Place = tuple[PixelGrid, tuple[int, int]]
 
@@ -142,7 +138,7 @@ class Calibration:
             where,
             PixelGrid.of(Cards(sci, where)),
             float(number_keyword(sci, "EXPTIME", where)),
-            int(serious_bits(integer_keyword(sci, "SDQFLAGS", where, default=ALL_BITS))),
+            int(serious_bits(integer_keyword(sci, "SDQFLAGS", where, default=DQ_ALL))),
             max(integer_keyword(sci, "NCOMBINE", where, default=1), 1),
             detector_temperature(sci, where),
         )

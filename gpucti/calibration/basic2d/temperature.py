@@ -15,11 +15,10 @@ from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.reffiles import References, stored
+from gpucti.detector import SIDE_2_MJD
 from gpucti.errors import MissingFileError, ReferenceFileError
 from gpucti.io.fitsfile import find_file, number_keyword, text_keyword
 
-#: From this date (MJD) on STIS ran on its side-2 electronics, without control of the detector's temperature.
-SIDE_2 = 52091.0
 #: What is believed of the telemetry: degrees C, and how unlikely a jump to the neighbours may be.
 COLDEST, WARMEST = 15.0, 25.0
 JUMP_SIGMA, LEAST_LIKELY = float(np.float32(0.4)), 0.05
@@ -132,6 +131,6 @@ def mean_temperature(
 
 def detector_temperature(sci_header: fits.Header, where: str) -> float:
     """Return OCCDHTAV, degrees C; -1 before side 2 or if it is missing."""
-    if number_keyword(sci_header, "EXPSTART", where, default=UNKNOWN) < SIDE_2:
+    if number_keyword(sci_header, "EXPSTART", where, default=UNKNOWN) < SIDE_2_MJD:
         return UNKNOWN
     return float(number_keyword(sci_header, "OCCDHTAV", where, default=UNKNOWN))
