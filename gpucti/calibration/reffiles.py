@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from astropy.io import fits
@@ -20,6 +20,8 @@ from gpucti.io.exposure import StisKeywords
 from gpucti.io.fitsfile import find_file, read_hdus, read_stored
 from gpucti.io.headers import read_primary
 from gpucti.references.names import resolve_reference
+
+_T = TypeVar("_T")
 
 
 def stored(value: float | np.floating[Any]) -> float:
@@ -44,8 +46,6 @@ class References:
     ----------
     environment : mapping or None
         As given.
-    kept : dict
-        What steps computed of reference files alone, and will need for the next exposure.
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
@@ -58,11 +58,18 @@ class References:
         self._stored: dict[Path, bytes] = {}  # read for a digest, not opened yet
         self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)  # of files
         self._lock = threading.Lock()  # of the former
-        self.kept: dict[tuple[object, ...], object] = {}
+        self._kept: dict[tuple[object, ...], Any] = {}
 
     def of(self, exposure: StisKeywords) -> HeaderReferences:
         """Return the reference files that an exposure's primary header names; relative names count from its folder."""
         return HeaderReferences(exposure.cards, exposure.path.parent, self)
+
+    def keep(self, key: tuple[object, ...], make: Callable[[], _T]) -> _T:
+        """Return what a step computes of reference files alone; made once, it serves every exposure of the run."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        made: _T = self._kept[key]
+        return made
 
     # `find`, `required` and `reference_name` below are going: `of` takes their place.
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 from gpucti.archive.download import darks_on_disk
 from gpucti.archive.query import anneal_periods, archive_settings
