@@ -77,6 +77,7 @@ def dates(truth: Truth, step: float) -> list[datetime]:
     return sorted(when for when in [*days, *near] if when <= END)
 
 
+@pytest.mark.slow
 def test_every_date(archive: Archive) -> None:
     """Oracle: the direct count on the whole archive; three searches at most, none longer than 480 days."""
     truth = Truth(archive)

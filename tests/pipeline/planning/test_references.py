@@ -95,6 +95,7 @@ def pixels(case: Case) -> dict[str, list[str]]:
     return {name: [digest for digest, _ in hdus] for name, hdus in outputs(case).items()}
 
 
+@pytest.mark.slow
 def test_whole_flow(
     stale: Case, finished: Case, archive: Archive, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,6 +128,7 @@ def test_whole_flow(
     assert any("does not answer: rules and files are those of" in note for note in again.notes)
 
 
+@pytest.mark.slow
 def test_darks_and_references_from_their_servers(
     stale: Case, finished: Case, archive: Archive, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +146,7 @@ def test_darks_and_references_from_their_servers(
     assert pixels(stale) == pixels(finished)
 
 
+@pytest.mark.slow
 def test_reuse_is_judged_by_content(
     case: Case, finished: Case, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
