@@ -19,7 +19,7 @@ from astropy.io import fits
 
 from gpucti.backends import get_backend
 from gpucti.backends.base import Array, Backend
-from gpucti.calibration.crreject.crreject import UsableImset, combine, read_parameters, usable_imsets
+from gpucti.calibration.crreject.crreject import UsableImset, combine, read_rejection_parameters, usable_imsets
 from gpucti.calibration.reffiles import References, stored
 from gpucti.darks.clipping import sigma_clip
 from gpucti.darks.headers import DRK_VS_T, REF_TEMP, SIDE_2_MJD, is_corrected, superdark_header
@@ -320,7 +320,9 @@ def _combine(
     path = references.required(first.primary, "CRREJTAB", first.path.parent)
     mean_exposure = float(np.cumsum(np.array(exptimes, dtype=f32))[-1]) / len(usable)
     spectroscopic = text_keyword(first.primary, "OBSTYPE", f"{first.path}[0]") == "SPECTROSCOPIC"
-    parameters = read_parameters(references.table(path), len(usable), mean_exposure, spectroscopic=spectroscopic)
+    parameters = read_rejection_parameters(
+        references.table(path), len(usable), mean_exposure, spectroscopic=spectroscopic
+    )
     # the joined file of refstis has one primary header, the first
     combined = combine(
         [_scaled(darks[one.exposure], one) for one in usable],
@@ -382,7 +384,7 @@ def _usable(darks: Sequence[Exposure]) -> list[UsableImset]:
     usable = usable_imsets(darks)
     for one in usable:
         if one.exptime == 0:
-            raise InputError("EXPTIME is 0; expected a dark, with an exposure time in seconds", where=one.where)
+            raise InputError("EXPTIME is 0; expected a dark, with an exposure time in seconds", where=one.cards.where)
     return usable
 
 
