@@ -23,15 +23,13 @@ from gpucti.calibration.crreject.crreject import UsableImset, combine, read_reje
 from gpucti.calibration.reffiles import References, stored
 from gpucti.darks.clipping import sigma_clip
 from gpucti.darks.headers import is_corrected, superdark_header
-from gpucti.detector import DARK_SLOPE, DARK_TEMPERATURE, DQ_HOT
+from gpucti.detector import DARK_SLOPE, DARK_TEMPERATURE, DQ_HOT, SIDE_2_MJD
 from gpucti.errors import InputError
 from gpucti.io.atomic import refuse_existing
 from gpucti.io.exposure import Exposure, ImageSet
 from gpucti.io.inputs import IO_THREADS, Files, expand_files
 
 f32 = np.float32
-#: Side-2 electronics, whose temperature varies, began here (Modified Julian Date).
-SIDE_2_MJD = 52091.0
 #: A basedark's hot pixels exceed the mean by this many electrons per second at least.
 HOT_RATE = 0.1
 #: A pixel is hot above this many standard deviations.
