@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+from gpucti._lazy import submodules
 from gpucti.backends.base import Backend
 from gpucti.calibration.base import Engine
 from gpucti.errors import EngineError, InputError
@@ -60,3 +62,7 @@ def _hstcal(environment: Mapping[str, str] | None) -> Engine:
     if not runs:
         raise EngineError(f"engine 'hstcal' cannot run here: {detail}")
     return HstcalEngine(environment)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = submodules(__name__)
