@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gpucti.backends._cuda import compiler_options, source
+from gpucti.backends._cuda_device import compiler_options, source
 
 FILES = ("readout", "restore", "noise")
 TARGETS = ("sm_80", "sm_90", "sm_100")
@@ -55,7 +55,7 @@ def nvcc():
                 f"-arch={target}",
                 "-Xptxas",
                 "-v",
-                *compiler_options(),
+                *(option.replace(",", r"\,") for option in compiler_options()),  # else a list of options to nvcc
                 "-o",
                 "/dev/null",
                 text,

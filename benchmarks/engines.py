@@ -29,6 +29,7 @@ import gpucti
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.calibration.native import NativeEngine
+from gpucti.calibration.reffiles import References
 from gpucti.errors import GpuctiError
 from gpucti.io.exposure import Exposure
 from gpucti.synthetic import Observation, simulate_visit
@@ -90,14 +91,14 @@ def differences(ours: Path, theirs: Path) -> int:
 def measure(raw: Path, oref: Path, folder: Path, repeats: int, backend: Backend, hstcal: bool) -> list[str]:
     """Return the cells of one exposure's line."""
     environment = {"oref": f"{oref}/"}
-    used = NativeEngine(backend, environment)
+    used = NativeEngine(backend, References(environment))
     first = folder / f"first {raw.name}"
     time_native(raw, first, used)
     seconds: dict[str, list[float]] = {"cs0": [], "new": [], "used": []}
     different = 0
     for number in range(repeats):
         ours, theirs = folder / f"ours{number}", folder / f"theirs{number}"
-        seconds["new"].append(time_native(raw, ours, NativeEngine(backend, environment)))
+        seconds["new"].append(time_native(raw, ours, NativeEngine(backend, References(environment))))
         if hstcal:
             seconds["cs0"].append(time_hstcal(raw, theirs, oref))
             different += differences(ours, theirs)

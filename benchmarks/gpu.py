@@ -56,9 +56,9 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._gpu, name)
 
-    def launch(self, file: str, kernel: str, geometry: tuple[int, int], *arguments: Any) -> None:
+    def launch(self, file: str, kernel: str, geometry: tuple[int, int], /, **arguments: Any) -> None:
         """Launch and wait."""
-        work = lambda: self._gpu.launch(file, kernel, geometry, *arguments)  # noqa: E731
+        work = lambda: self._gpu.launch(file, kernel, geometry, **arguments)  # noqa: E731
         self.times[kernel] += milliseconds(self._gpu.xp, work, 1)
 
 

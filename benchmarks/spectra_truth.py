@@ -24,8 +24,10 @@ import gpucti
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.calibration.native import NativeEngine
-from gpucti.demo.measure import LIGHT, Spectrum, measure_spectrum
+from gpucti.calibration.reffiles import References
+from gpucti.demo.measure import Spectrum, measure_spectrum
 from gpucti.demo.picture import AFTER, BEFORE, NAMES, STYLE, TRUTH, stretch
+from gpucti.detector import LIGHT_KM_S
 from gpucti.io.atomic import atomic_output
 from gpucti.io.exposure import Exposure
 from gpucti.synthetic import Observation, Visit, simulate_visit
@@ -90,7 +92,7 @@ def measure(folder: Path, device: str) -> tuple[list[Result], Path, Path, Path]:
 def _calibrate_plain(visit: Visit, outdir: Path, backend: Backend) -> Path:
     """Calibrate the raw exposures as they are, with the super-dark that their headers name."""
     outdir.mkdir()
-    engine = NativeEngine(backend, visit.environment)
+    engine = NativeEngine(backend, References(visit.environment))
     for root in visit.exposures:
         raw = Exposure.read(visit.science / f"{root}_raw.fits")
         raw.primary["CTECORR"] = "OMIT"  # the old empirical correction of extracted spectra
@@ -104,7 +106,7 @@ def _places(truth: Path, extracted: Path, image: Path, what: Observation) -> tup
         header = hdus[1].header
         shift = float(header["SHIFTA1"]), float(header["SHIFTA2"])
     with fits.open(truth) as real, fits.open(extracted) as hdus:
-        seen = hdus[1].data["WAVELENGTH"][0] / (1.0 - hdus[1].header["V_HELIO"] / LIGHT)
+        seen = hdus[1].data["WAVELENGTH"][0] / (1.0 - hdus[1].header["V_HELIO"] / LIGHT_KM_S)
         error = (seen - real["STAR"].data["WAVELENGTH"]) / GRATINGS[what.opt_elem].dispersion
     return shift, float(np.abs(error).max())
 

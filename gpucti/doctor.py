@@ -22,6 +22,7 @@ from gpucti.detector import MJD_ZERO
 from gpucti.errors import GpuctiError
 from gpucti.io.dates import as_utc
 from gpucti.io.headers import last_pctetab
+from gpucti.io.inputs import first_existing
 from gpucti.model.pctetab import Pctetab
 from gpucti.references.crds import SERVER as CRDS_SERVER, cache_folder, crds_setup
 
@@ -175,7 +176,7 @@ def _pctetab(ref_dir: Path, now: datetime) -> Iterator[Finding]:
         yield Finding("PCTETAB", LACKING, str(error), remedy)
         return
     last = as_utc(table.last_scale_mjd).date()
-    if mjd > table.last_scale_mjd:
+    if table.extrapolates(mjd):
         detail = f"{where}, PCTE_VER {table.version}: trap densities after {last} are extrapolated"
         yield Finding("PCTETAB", WARNING, detail, f"{remedy}, for later data")
     else:
@@ -261,8 +262,7 @@ def _room(folder: Path, environment: Mapping[str, str]) -> Iterator[Finding]:
         ("disk", folder.absolute(), "make room, or work in another folder"),
         ("disk, temporary", Path(environment.get("TMPDIR") or tempfile.gettempdir()), "export TMPDIR=FOLDER"),
     ):
-        while not place.exists() and place != place.parent:
-            place = place.parent
+        place = first_existing(place)
         free = shutil.disk_usage(place).free
         detail = f"{free / 1024**3:.1f} GiB free for {place}"
         if free < ROOM:

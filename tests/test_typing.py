@@ -8,8 +8,6 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
-
 from support.conditions import require
 
 ROOT = Path(__file__).parent.parent
@@ -52,7 +50,6 @@ WRONG = {
 }
 
 
-@pytest.mark.slow
 def test_a_users_program_is_checked(tmp_path: Path) -> None:
     """Oracle: the lists above, and `mypy --strict`."""
     if find_spec("mypy") is None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from gpucti.detector import LIGHT_KM_S
 from gpucti.io.fitsfile import read_hdus
 
 Floats = npt.NDArray[np.float64]
@@ -33,8 +34,6 @@ HOT, QUIET = (200.0, 2000.0), 60.0
 BIN = 32
 #: DQ bits that keep a pixel out: all but those of hot and of extrapolated pixels.
 BAD = ~16
-#: km/s.
-LIGHT = 299792.458
 
 
 class Ratio(NamedTuple):
@@ -205,7 +204,7 @@ def measure_spectrum(truth: Path, before: Path, after: Path) -> Spectrum:
     totals, binned = [], []
     for one, table in zip(hdus, tables, strict=True):
         wave, flux = (np.asarray(table[name], dtype=np.float64) for name in ("WAVELENGTH", "FLUX"))
-        seen = wave / (1.0 - _velocity(one[1].header) / LIGHT)  # as it was observed, like the truth
+        seen = wave / (1.0 - _velocity(one[1].header) / LIGHT_KM_S)  # as it was observed, like the truth
         true, electrons = (np.interp(seen, real["WAVELENGTH"], real[name]) for name in ("FLUX", "ELECTRONS"))
         totals.append(ratio((flux / true * electrons)[good], electrons[good]))
         binned.append([_bin(wave[part], true[part], flux[part], electrons[part]) for part in _parts(good)])

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from gpucti.errors import GpuctiError, InputError, MissingFileError
+from gpucti.io.atomic import atomic_output
 from gpucti.io.cards import Cards
 from gpucti.io.fitstables import DAMAGE, check_complete
 
@@ -98,6 +100,38 @@ def stored_bytes(hdu: Any) -> bytes:
     size = place["datLoc"] + place["datSpan"] - place["hdrLoc"]
     place["file"].seek(place["hdrLoc"])
     return bytes(place["file"].read(size)).ljust(size, b"\0")
+
+
+def write_hdus(hdus: Iterable[Any], path: Path, *, overwrite: bool = False, extras: Iterable[bytes] = ()) -> Path:
+    """Write HDUs whole or not at all, compressed if the name ends in ``.gz``; return `path`.
+
+    Parameters
+    ----------
+    hdus : iterable of HDUs
+        The primary one first. Checksums are renewed where there are any.
+    path : Path
+        The file.
+    overwrite : bool
+        Replace an existing file.
+    extras : iterable of bytes
+        Further extensions as `stored_bytes` returned them, written behind the others.
+
+    Raises
+    ------
+    OutputExistsError, MissingFileError, OSError
+        See `gpucti.io.atomic.atomic_output`.
+    """
+    listed = fits.HDUList(list(hdus))
+    for hdu in listed:
+        if "CHECKSUM" in hdu.header or "DATASUM" in hdu.header:
+            hdu.add_checksum()
+    stream = io.BytesIO()
+    listed.writeto(stream, output_verify="ignore")
+    with atomic_output(path, overwrite=overwrite) as out:
+        out.write(stream.getbuffer())
+        for extra in extras:
+            out.write(extra)
+    return path
 
 
 def image_shape(hdu: fits.ImageHDU, where: str, error: type[GpuctiError] = InputError) -> tuple[int, ...]:

@@ -11,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from gpucti.detector import DQ_SERIOUS
 from gpucti.errors import InputError
-from gpucti.io.fitsfile import find_file, integer_keyword, read_hdus
+from gpucti.io.cards import Cards
+from gpucti.io.fitsfile import find_file, read_hdus
 from gpucti.io.fitstables import DAMAGE
 
 Vector = npt.NDArray[np.float64]
 
 #: Columns that are read where the table has them, with the column of their errors.
 QUANTITIES: Mapping[str, str] = {"FLUX": "ERROR", "NET": "NET_ERROR", "GROSS": "NET_ERROR", "BACKGROUND": ""}
-#: SDQFLAGS where the keyword is missing: the serious bits of STIS, all but 1024 (small blemishes).
-SERIOUS = 31743
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Spectrum:
     @property
     def flagged(self) -> npt.NDArray[np.bool_]:
         """Where one of the bits of SDQFLAGS is set."""
-        serious = integer_keyword(self.header, "SDQFLAGS", f"{self.path}[SCI,{self.number}]", default=SERIOUS)
+        serious = Cards(self.header, f"{self.path}[SCI,{self.number}]").whole("SDQFLAGS", default=DQ_SERIOUS)
         flagged: npt.NDArray[np.bool_] = (self.dq & serious) != 0
         return flagged
 
@@ -129,7 +129,7 @@ def _read_table(hdu: fits.BinTableHDU, primary: fits.Header, path: Path, where: 
         raise InputError("DQ holds fractions; expected data-quality bits", where=where)
     orders = _column(hdu, "SPORDER", where, shape[:1]) if "SPORDER" in _names(hdu) else np.ones(shape[0])
     units = {column.name.upper(): (column.unit or "").strip() for column in hdu.columns}
-    number = integer_keyword(hdu.header, "EXTVER", where, default=1)
+    number = Cards(hdu.header, where).whole("EXTVER", default=1)
     return [
         Spectrum(
             path=path,

@@ -17,10 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gpucti.calibration.switches import switch
+from gpucti.detector import DQ_SERIOUS
 from gpucti.errors import InputError
 from gpucti.io.exposure import Exposure, ImageSet
-from gpucti.io.fitsfile import integer_keyword, number_keyword
-from gpucti.plots.extracted import SERIOUS
 from gpucti.plots.style import INK, common_title, file_label, plain, power_of_ten, text_of, tidy, unit_text
 
 Range = tuple[float, float] | None
@@ -87,18 +86,17 @@ class Panel:
         rows, cols = self.exposure.shape
         if not self.rectified:
             return 0.5, cols + 0.5, 0.5, rows + 0.5
-        where = f"{self.exposure.path}[SCI,{self.number}]"
+        cards = self.exposure.sci_cards[self.number - 1]
         crpix, value, step = zip(
             *(
-                tuple(float(number_keyword(self.header, name, where)) for name in names)
+                tuple(float(cards.number(name)) for name in names)
                 for names in (("CRPIX1", "CRVAL1", "CD1_1"), ("CRPIX2", "CRVAL2", "CD2_2"))
             ),
             strict=True,
         )
         if not (step[0] > 0 and step[1] > 0):
-            raise InputError(
-                f"CD1_1, CD2_2 are {step[0]:g}, {step[1]:g}; expected Angstrom and degrees per pixel, above 0",
-                where=where,
+            raise cards.wrong(
+                f"CD1_1, CD2_2 are {step[0]:g}, {step[1]:g}; expected Angstrom and degrees per pixel, above 0"
             )
         left, right = (value[0] + (edge - crpix[0]) * step[0] for edge in (0.5, cols + 0.5))
         lower, upper = ((edge - crpix[1]) * step[1] * 3600.0 for edge in (0.5, rows + 0.5))
@@ -252,8 +250,7 @@ def _ticks(norm: FuncNorm) -> list[float]:
 
 def _mark(axes: Axes, panel: Panel, edge: tuple[float, float, float, float]) -> None:
     """Draw flagged pixels over an image."""
-    where = f"{panel.exposure.path}[SCI,{panel.number}]"
-    serious = integer_keyword(panel.header, "SDQFLAGS", where, default=SERIOUS)
+    serious = panel.exposure.sci_cards[panel.number - 1].whole("SDQFLAGS", default=DQ_SERIOUS)
     flagged = (panel.imset.dq.astype(np.int64) & serious) != 0
     axes.imshow(
         np.ma.masked_equal(flagged.astype(np.uint8), 0),

@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from gpucti.backends.base import Backend
 from gpucti.correction.stack import add_cti_stack
+from gpucti.detector import DQ_BLEMISH, DQ_SATURATED
 from gpucti.model.pctetab import Pctetab
 from gpucti.synthetic import scenes as simulate
 from gpucti.synthetic.instrument import (
@@ -113,7 +114,7 @@ class Detector:
         for x, y, length in zip(
             rng.integers(2, SIZE - 9, 40), rng.integers(2, SIZE, 40), rng.integers(1, 5, 40), strict=True
         ):
-            rows.append(BadPixel(int(x), int(y), int(length), 1, 1024))
+            rows.append(BadPixel(int(x), int(y), int(length), 1, DQ_BLEMISH))
         rows.append(BadPixel(1, 1, SIZE, 2, 4))
         return tuple(rows)
 
@@ -145,7 +146,7 @@ class Detector:
     def pixel_flat(self) -> Floats:
         """Response of each pixel relative to its surroundings, as single-precision files hold it."""
         flat = self.rng("pixel flat").normal(1.0, 0.009, (SIZE, SIZE))
-        flat[(self.bad_bits & 1024) != 0] *= 0.85
+        flat[(self.bad_bits & DQ_BLEMISH) != 0] *= 0.85
         return flat.astype(np.float32).astype(np.float64)
 
     @cached_property
@@ -246,6 +247,6 @@ class Detector:
         noise, per_count = READ_NOISE[gain], ATODGAIN[gain]
         variance = (np.maximum(counts, 0.0) * per_count + noise**2) / per_count**2
         bits = (self.bad_bits | self.bias_bits).astype(np.int16)
-        bits[raw[VIRTUAL:, SERIAL:-SERIAL] > SATURATE] |= 256
+        bits[raw[VIRTUAL:, SERIAL:-SERIAL] > SATURATE] |= DQ_SATURATED
         error = np.sqrt(variance + (BIAS_NOISE / per_count) ** 2)
         return counts - self.bias_image(gain), error, bits, level

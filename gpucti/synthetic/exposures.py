@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from gpucti.detector import DQ_SERIOUS
 from gpucti.synthetic import headers, schedule, sky
 from gpucti.synthetic.detector import Detector
 from gpucti.synthetic.files import image_hdus, raw_hdus, table_hdu
@@ -174,7 +175,7 @@ def dark_hdus(planned: PlannedDark, detector: Detector) -> list[Any]:
         "expnames": (planned.root,), "member": "SCIENCE", "temperatures": [warmth], "dispersion": 0.0,
     }  # fmt: skip
     parts = headers.imset(facts, 1)
-    good = sci[(dq & 31743) == 0]
+    good = sci[(dq & DQ_SERIOUS) == 0]
     parts[0].update({
         "MEANBLEV": level, "NGOODPIX": good.size, "GOODMIN": float(good.min()), "GOODMAX": float(good.max()),
         "GOODMEAN": float(good.mean()),

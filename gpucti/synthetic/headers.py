@@ -6,6 +6,7 @@ from typing import Any
 
 from astropy.io import fits
 
+from gpucti.detector import DQ_SERIOUS
 from gpucti.synthetic.instrument import A2CENTER, APERTURES, SCALE, SERIAL, SIZE, VIRTUAL
 from gpucti.synthetic.schedule import instant
 
@@ -202,7 +203,7 @@ def imset(facts: dict[str, Any], number: int) -> tuple[fits.Header, fits.Header,
     ]
     good: Cards = [
         ("NGOODPIX", SIZE * SIZE, "good pixels"),
-        ("SDQFLAGS", 31743, "DQ bits that make a pixel bad"),
+        ("SDQFLAGS", DQ_SERIOUS, "DQ bits that make a pixel bad"),
         ("GOODMIN", 0.0, "least good pixel"),
         ("GOODMAX", 0.0, "largest good pixel"),
         ("GOODMEAN", 0.0, "mean of the good pixels"),

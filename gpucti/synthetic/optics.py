@@ -25,9 +25,9 @@ from gpucti.synthetic.instrument import (
     SCALE,
     SIZE,
     TABLE_ROWS,
-    Aperture,
     Floats,
     Grating,
+    SimulatedAperture,
     pixel_share,
     sensitivity_factor,
 )
@@ -91,7 +91,7 @@ class Mode:
         rows = np.arange(SIZE, dtype=np.float64)
         return rows[:, np.newaxis] - self.displacement(rows, mjd)
 
-    def wavelength(self, x: Floats, line: Floats, aperture: Aperture, shift: float) -> Floats:
+    def wavelength(self, x: Floats, line: Floats, aperture: SimulatedAperture, shift: float) -> Floats:
         """Return the wavelength (Angstrom) at columns `x`, counted from 0, of lines; arrays that go together."""
         delta = aperture.offset1 - APERTURES[REF_APER].offset1
         c0, c1, c2 = self.table_coefficients.T
@@ -146,7 +146,7 @@ class Mode:
             profile = profile + height * np.exp(-0.5 * ((line - centre) / width) ** 2)
         return np.asarray(np.minimum(profile, 1.0), dtype=np.float64)
 
-    def through_slit(self, spectrum: Floats, aperture: Aperture) -> Floats:
+    def through_slit(self, spectrum: Floats, aperture: SimulatedAperture) -> Floats:
         """Return a spectrum of light that fills the slit: blurred by the slit's width and the optics."""
         width = 2 * round(0.5 * (aperture.width / SCALE * FINE - 1.0)) + 1  # odd: an even one would shift the light
         blurred = uniform_filter1d(spectrum, width, mode="nearest")
@@ -161,7 +161,7 @@ class Mode:
     # ---- what falls on the chip -------------------------------------------------------------------------
 
     def expose_point(
-        self, density: Floats, row: float, aperture: Aperture, shift: tuple[float, float], mjd: float
+        self, density: Floats, row: float, aperture: SimulatedAperture, shift: tuple[float, float], mjd: float
     ) -> tuple[Floats, Floats, Floats, Floats]:
         """Return the image of a star's spectrum, and per column wavelength, electrons and row of the trace.
 
@@ -176,7 +176,9 @@ class Mode:
         wavelength = self.wavelength(np.arange(SIZE, dtype=np.float64), np.repeat(line, SIZE), aperture, shift[0])
         return np.asarray(image, dtype=np.float64), wavelength, electrons, trace
 
-    def expose_slit(self, density: Floats, aperture: Aperture, shift: tuple[float, float], mjd: float) -> Floats:
+    def expose_slit(
+        self, density: Floats, aperture: SimulatedAperture, shift: tuple[float, float], mjd: float
+    ) -> Floats:
         """Return the image of even light of that spectrum in the slit, bars and ends in shadow.
 
         `density` is electrons per second, Angstrom and row on the fine grid, already blurred by the slit.
@@ -192,12 +194,12 @@ class Mode:
         return np.concatenate([[0.0], np.cumsum(steps)])
 
 
-def slit_reference(aperture: Aperture, shift: float) -> float:
+def slit_reference(aperture: SimulatedAperture, shift: float) -> float:
     """Return the line of the slit's centre."""
     return A2CENTER - 1.0 + shift + aperture.offset2 / SCALE
 
 
-def slit_opening(line: Floats, aperture: Aperture, shift: float) -> Floats:
+def slit_opening(line: Floats, aperture: SimulatedAperture, shift: float) -> Floats:
     """Return the part of each pixel, by its line, that neither a bar nor the slit's end shadows."""
     centre = slit_reference(aperture, shift)
     half = 0.5 * aperture.height / SCALE

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from gpucti.detector import DQ_BLEMISH
 from gpucti.synthetic import files, tables
 from gpucti.synthetic.detector import AMP, BIAS_NOISE, Detector
 from gpucti.synthetic.instrument import ATODGAIN, DRK_VS_T, READ_NOISE, REF_TEMP, VIRTUAL
@@ -40,7 +41,7 @@ def reference_files(oref: Path, plan: Schedule, detector: Detector, gz: str) -> 
         yield oref / f"sim_g{gain}_bia.fits{gz}", partial(_bias, detector, gain)
     yield oref / f"sim_pfl.fits{gz}", lambda: files.reference_image(
         "sim_pfl.fits", "PIXEL-TO-PIXEL FLAT", "pixel flat",
-        (detector.pixel_flat, 1e-3 * detector.pixel_flat, detector.bad_bits & np.int16(1024)), OPT_ELEM="ANY",
+        (detector.pixel_flat, 1e-3 * detector.pixel_flat, detector.bad_bits & np.int16(DQ_BLEMISH)), OPT_ELEM="ANY",
     )  # fmt: skip
     yield oref / f"sim_lfl.fits{gz}", lambda: files.reference_image(
         "sim_lfl.fits", "LOW ORDER FLAT", "low-order flat",

@@ -18,8 +18,9 @@ from gpucti.backends.base import Backend
 from gpucti.darks.anneals import AnnealPeriod, Dark, write_anneals
 from gpucti.errors import InputError, OutputExistsError
 from gpucti.io.atomic import atomic_output
+from gpucti.io.fitsfile import write_hdus
 from gpucti.model.pctetab import Pctetab
-from gpucti.synthetic import files, headers
+from gpucti.synthetic import headers
 from gpucti.synthetic.detector import Detector
 from gpucti.synthetic.exposures import dark_hdus, science_files, temperature_hdus, wavecal_hdus
 from gpucti.synthetic.references import Maker, dark_truth, reference_files
@@ -34,7 +35,7 @@ DEFAULT_MJD = 58240.2
 #: Names in the folder of a visit.
 SCIENCE, DARKS, OREF, TRUTH, REF = "science", "darks", "oref", "truth", "ref"
 ANNEALS, README, MANIFEST = "anneals.json", "README.txt", "files.txt"
-Progress = Callable[[str], None]
+VisitProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def simulate_visit(
     compress: bool = False,
     device: str | int | Backend | None = "auto",
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: VisitProgress | None = None,
 ) -> Visit:
     """Write a synthetic visit: everything that a pipeline from raw exposures needs, and what it should find.
 
@@ -151,7 +152,7 @@ def simulate_visit(
     for path, make in _files(visit, plan, detector, ".gz" if compress else ""):
         if progress is not None:
             progress(path.relative_to(folder).as_posix())
-        files.write(path, make(), overwrite=overwrite)
+        write_hdus(make(), path, overwrite=overwrite)
         written.append(path)
     write_anneals(_anneals(plan), visit.anneals, overwrite=overwrite)
     made = sorted(path.relative_to(folder).as_posix() for path in (*written, visit.anneals, folder / README))

@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from gpucti.calibration.refdata import ReferenceTable
+from gpucti.detector import DQ_ALL
 from gpucti.errors import InputError, ReferenceFileError
 
 #: Iterations at most (CalSTIS ocrreject).
 MAX_ITERATIONS = 20
 #: Largest CRRADIUS accepted, in pixels: delivered tables say 1.5 or so.
 MAX_RADIUS = 50
-#: A data-quality bit mask is a signed 16-bit integer.
-MAX_DQ = 32767
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class CrParameters:
             ("CRRADIUS", self.radius, 0 <= self.radius <= MAX_RADIUS, f"0 to {MAX_RADIUS} pixels"),
             ("INITGUES", self.initgues, self.initgues in ("minimum", "median"), "'minimum' or 'median'"),
             ("SCALENSE", self.scalense, self.scalense >= 0, "per cent, 0 or more"),
-            ("BADINPDQ", self.badinpdq, 0 <= self.badinpdq <= MAX_DQ, f"0 to {MAX_DQ}"),
+            ("BADINPDQ", self.badinpdq, 0 <= self.badinpdq <= DQ_ALL, f"0 to {DQ_ALL}"),
             ("a parameter", self, number, "finite numbers"),
         ):
             if not good:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,7 +72,7 @@ class DarkTask:
     Attributes
     ----------
     file : DarkFile
-        The uncorrected dark.
+        The uncorrected dark, with the references that the run takes (`DarkFile.names`).
     output : Path
         The corrected one.
     reuse : bool
@@ -126,7 +126,7 @@ class ScienceTask:
     Attributes
     ----------
     headers : ExposureHeaders
-        Of the raw file.
+        Of the raw file, with the references that the run takes (`ExposureHeaders.names`).
     root : str
         What its products are called after.
     darkfile : str
@@ -135,8 +135,6 @@ class ScienceTask:
         The super-dark of the run that it needs; None if it brings its own, or needs none.
     dark : str
         Which dark is subtracted and why, for the plan.
-    provenance : Provenance
-        How its pixels are corrected.
     recipe, reuse, why
         See `SuperdarkTask`.
     shortcomings : tuple of str
@@ -148,7 +146,6 @@ class ScienceTask:
     darkfile: str
     superdark: SuperdarkTask | None
     dark: str
-    provenance: Provenance
     recipe: str
     reuse: bool
     why: str
@@ -171,7 +168,7 @@ class ScienceTask:
 
 @dataclass(frozen=True, eq=False)
 class Tools:
-    """What a run works with.
+    """What a run works with, and its plan is made with.
 
     Attributes
     ----------
@@ -201,12 +198,8 @@ class Plan:
         Where.
     options : RunOptions
         How.
-    provenance : Provenance or None
-        Table and options of the pixel correction; None if they cannot be used (`problems` says why).
-    backend, engine
-        What computes and what calibrates; None likewise.
-    references : References
-        Resolves and keeps the reference files of the run.
+    tools : Tools or None
+        What it works with; None if that cannot be had (`problems` says why): then nothing else is planned.
     refused : tuple of Refused
         Exposures left out.
     science : tuple of ScienceTask
@@ -225,17 +218,11 @@ class Plan:
         The list of anneal periods, if one was needed.
     downloads : tuple of Dark
         Darks to be fetched first, unless they are there and good; the plan is made anew then (`download`).
-    renamed : mapping
-        By file, raw exposures and darks: names of references by keyword that take the place of those in its header
-        (`crds_update`).
     """
 
     folders: Folders
     options: RunOptions
-    provenance: Provenance | None
-    backend: Backend | None
-    engine: Engine | None
-    references: References
+    tools: Tools | None
     refused: tuple[Refused, ...] = ()
     science: tuple[ScienceTask, ...] = ()
     superdarks: tuple[SuperdarkTask, ...] = ()
@@ -246,7 +233,6 @@ class Plan:
     problems: tuple[str, ...] = ()
     anneals: tuple[AnnealPeriod, ...] = ()
     downloads: tuple[Dark, ...] = ()
-    renamed: Mapping[Path, Mapping[str, str]] = field(default_factory=dict)
 
     def require_runnable(self) -> Tools:
         """Return what the run works with; raise `PlanError` with all problems, if there are any."""
@@ -256,12 +242,19 @@ class Plan:
             raise PlanError(
                 f"{len(self.problems)} things stand in the way:\n" + "\n".join(f"- {p}" for p in self.problems)
             )
-        if self.backend is None or self.engine is None or self.provenance is None:
+        if self.tools is None:
             raise PlanError("the plan has no backend, engine or table, and no problem that says why")
-        return Tools(self.backend, self.engine, self.references, self.provenance)
+        return self.tools
 
     @property
     def darks(self) -> tuple[DarkTask, ...]:
         """Component darks of the super-darks that will be made, each once, in order."""
         needed = [dark for task in self.superdarks if not task.reuse for dark in task.darks]
         return tuple(dict.fromkeys(needed))
+
+    @property
+    def renamed(self) -> Mapping[Path, Mapping[str, str]]:
+        """What `crds_update` changes: by file, names of references by keyword in place of those in its header."""
+        names = {task.path: task.headers.names for task in self.science}
+        names |= {dark.file.path: dict(dark.file.names) for task in self.superdarks for dark in task.darks}
+        return {path: changed for path, changed in names.items() if changed}

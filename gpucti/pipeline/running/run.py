@@ -25,7 +25,7 @@ from gpucti.pipeline.planning.text import plan_text
 from gpucti.pipeline.running.darks import make_superdarks
 from gpucti.pipeline.running.downloads import keep_anneals, with_darks
 from gpucti.pipeline.running.science import calibrate_science
-from gpucti.progress import Progress, Watch
+from gpucti.progress import Progress, RunLog
 
 
 @dataclass(frozen=True)
@@ -147,20 +147,19 @@ def run(plan: Plan, *, progress: Progress | None = None) -> Report:
 
 def _run(plan: Plan, progress: Progress | None) -> Report:
     """Carry out a plan in a folder that is ours."""
-    plan.require_runnable()
-    assert plan.backend is not None and plan.engine is not None
+    tools = plan.require_runnable()
     begin = time.perf_counter()
-    watch = Watch(progress, _logfile(plan))
-    with watch.logging():
-        watch.say(f"gpucti {__version__}, {plan.backend.describe()}, {plan.engine.describe()}")
+    run_log = RunLog(progress, _logfile(plan))
+    with run_log.logging():
+        run_log.say(f"gpucti {__version__}, {tools.backend.describe()}, {tools.engine.describe()}")
         if plan.downloads:
-            plan = with_darks(plan, watch)
-        assert plan.backend is not None and plan.engine is not None
+            plan = with_darks(plan, run_log)
+            tools = plan.require_runnable()
         for line in plan_text(plan).splitlines():
-            watch.say(line)
-        _prepare(plan, watch)
-        superdarks, darks = make_superdarks(plan, watch)
-        done = calibrate_science(plan, watch)
+            run_log.say(line)
+        _prepare(plan, run_log)
+        superdarks, darks = make_superdarks(plan, tools, run_log)
+        done = calibrate_science(plan, tools, run_log)
         report = Report(
             products=tuple(path for one in done for path in one.products),
             reused=tuple(task.path for task in plan.science if task.reuse),
@@ -170,27 +169,27 @@ def _run(plan: Plan, progress: Progress | None) -> Report:
             omitted=tuple(sentence for one in done for sentence in one.omitted),
             notes=plan.notes,
             repaired=sum(count for one in done for count in one.repairs),
-            seconds=watch.seconds | {"whole": time.perf_counter() - begin},
-            backend=plan.backend.name,
-            engine=plan.engine.name,
-            log=watch.logfile,
+            seconds=run_log.seconds | {"whole": time.perf_counter() - begin},
+            backend=tools.backend.name,
+            engine=tools.engine.name,
+            log=run_log.logfile,
         )
         for line in report.summary().splitlines():
-            watch.say(line)
+            run_log.say(line)
     return report
 
 
-def _prepare(plan: Plan, watch: Watch) -> None:
+def _prepare(plan: Plan, run_log: RunLog) -> None:
     """Make the folder of super-darks, clear what stopped runs left, save the anneal list, delete what was asked for."""
     folders = plan.folders
     if plan.superdarks:
         folders.ref.mkdir(parents=True, exist_ok=True)
     for folder in (*folders, folders.ref / DARKS_ELSEWHERE):
         for path in clear_leftovers(folder):
-            watch.say(f"{path}: left half-written by a stopped run, removed")
+            run_log.say(f"{path}: left half-written by a stopped run, removed")
     for path in plan.deletions:
         path.unlink(missing_ok=True)
-        watch.say(f"{path}: removed")
+        run_log.say(f"{path}: removed")
     saved = folders.ref / SAVED_NAME
     if plan.anneals and plan.options.anneals is None:
         keep_anneals(plan.anneals, folders.ref)

@@ -20,6 +20,7 @@ from astropy.io import fits
 
 from gpucti.backends import get_backend
 from gpucti.calibration.native import NativeEngine
+from gpucti.calibration.reffiles import References
 from gpucti.demo.measure import LIGHT, Spectrum, measure_spectrum
 from gpucti.io.exposure import Exposure
 from gpucti.pipeline.running.run import correct
@@ -93,7 +94,7 @@ def _without_trails(self: Detector, charge: Floats, mjd: float) -> Floats:
 def _calibrated(visit: Visit, root: str, out: Path) -> dict[str, Path]:
     raw = Exposure.read(visit.science / f"{root}_raw.fits")
     raw.primary["CTECORR"] = "OMIT"  # the empirical correction has no place in a visit without trails
-    made = NativeEngine(get_backend("cpu"), visit.environment).calibrate(raw, out, PLAIN)
+    made = NativeEngine(get_backend("cpu"), References(visit.environment)).calibrate(raw, out, PLAIN)
     assert made.omitted == ()
     return dict(made.products)
 

@@ -17,6 +17,7 @@ from astropy.io import fits
 
 from gpucti import cli as command
 from gpucti.calibration.hstcal import _Workplace
+from gpucti.calibration.reffiles import References
 from gpucti.calibration.switches import required_references, wavecal_references
 from gpucti.compat import stis_cti
 from gpucti.darks.anneals import read_anneals
@@ -94,6 +95,7 @@ def pixels(case: Case) -> dict[str, list[str]]:
     return {name: [digest for digest, _ in hdus] for name, hdus in outputs(case).items()}
 
 
+@pytest.mark.slow
 def test_whole_flow(
     stale: Case, finished: Case, archive: Archive, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,6 +128,7 @@ def test_whole_flow(
     assert any("does not answer: rules and files are those of" in note for note in again.notes)
 
 
+@pytest.mark.slow
 def test_darks_and_references_from_their_servers(
     stale: Case, finished: Case, archive: Archive, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +146,7 @@ def test_darks_and_references_from_their_servers(
     assert pixels(stale) == pixels(finished)
 
 
+@pytest.mark.slow
 def test_reuse_is_judged_by_content(
     case: Case, finished: Case, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,5 +259,5 @@ def test_engines_reduce_the_wavecal_with_the_names_of_crds(case: Case, tmp_path:
     assert path.read_bytes() == before
     names = wavecal_references(raw, fits.getheader(path))
     assert names["BIASFILE"] == "best$best_bia.fits"
-    required = {one.keyword: one.name for one in required_references(raw, place.environment)}
+    required = {one.keyword: one.name for one in required_references(raw, References(place.environment))}
     assert required[f"BIASFILE of {path.name}"] == "best$best_bia.fits"

@@ -90,6 +90,7 @@ def test_without_download(case: Case, server: Server) -> None:
     assert any("no list of anneal periods" in problem and "offline" in problem for problem in it.problems)
 
 
+@pytest.mark.slow
 def test_darks_that_are_not_as_they_should_be(case: Case, server: Server, expected: Any) -> None:
     """Oracle: the products of an undisturbed run; which files were asked for.
 

@@ -22,6 +22,7 @@ from gpucti.calibration.spectra.x1d.flux import Exposed, FluxTables, read_flux_t
 from gpucti.calibration.spectra.x1d.parameters import ExtractOptions, Parameters, read_parameters
 from gpucti.calibration.switches import switch
 from gpucti.errors import InputError
+from gpucti.io.cards import Cards
 from gpucti.io.exposure import Exposure
 from gpucti.io.fitsfile import integer_keyword, number_keyword, text_keyword
 
@@ -218,6 +219,6 @@ def read_setting(
         shift=(shift[0] + options.xoffset, shift[1]),
         flags=integer_keyword(header, "SDQFLAGS", place, default=DEFAULT_FLAGS),
         plate_scale=scale,
-        temperature=detector_temperature(header, place),
+        temperature=detector_temperature(Cards(header, place)),
         pixels=PixelMap.of(header, place),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from gpucti.errors import EngineError
-from gpucti.io.atomic import atomic_output
 from gpucti.io.exposure import STORAGE_KEYWORDS
+from gpucti.io.fitsfile import write_hdus
 from gpucti.io.fitstables import ascii_text
 
 FLUX_UNIT = "erg/s/cm**2/Angstrom"
@@ -103,14 +102,7 @@ class ExtractedSpectra:
             raise EngineError(f"{path.name} is not written, no spectrum was extracted. {' '.join(self.failures)}")
         hdus = self.hdus()
         hdus[0].header["FILENAME"] = ascii_text(path.name.removesuffix(".gz"))
-        for hdu in hdus:
-            if "CHECKSUM" in hdu.header or "DATASUM" in hdu.header:
-                hdu.add_checksum()
-        stream = io.BytesIO()
-        hdus.writeto(stream, output_verify="ignore")
-        with atomic_output(path, overwrite=overwrite) as out:
-            out.write(stream.getbuffer())
-        return path
+        return write_hdus(hdus, path, overwrite=overwrite)
 
 
 def spectrum_table(

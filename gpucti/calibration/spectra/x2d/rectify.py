@@ -35,6 +35,7 @@ from gpucti.calibration.spectra.x2d.brightness import BUNIT, Brightness, Sensiti
 from gpucti.calibration.spectra.x2d.grid import Grid, Layout, read_layout
 from gpucti.calibration.statistics import do_statistics
 from gpucti.errors import InputError
+from gpucti.io.cards import Cards
 from gpucti.io.exposure import Exposure, ImageSet
 from gpucti.io.fitsfile import integer_keyword, number_keyword, text_keyword
 
@@ -196,7 +197,7 @@ def rectify(
                 gain=_gain(primary, where),
                 exptime=setting.exptime,
                 date=setting.start,
-                temperature=detector_temperature(headers[0], place),
+                temperature=detector_temperature(Cards(headers[0], place)),
             )
         with np.errstate(over="ignore", invalid="ignore"):  # infinite positions lie outside; NaN pixels stay NaN
             sci, err, dq = _resample(imset, grid, tables, setting, observed, backend)

@@ -427,7 +427,7 @@ def test_engine_without_lines(golden_visit: Path, tmp_path: Path) -> None:
     lamp.with_imsets([replace(imset, sci=noise) for imset in lamp.imsets]).write(folder / "osy103010_wav.fits")
     given = Exposure.read(folder / "osy103010_raw.fits.gz")
     given.primary["CTECORR"] = "OMIT"
-    engine = NativeEngine(get_backend("numpy"), {"oref": str(golden_visit / "visit" / "oref")})
+    engine = NativeEngine(get_backend("numpy"), References({"oref": str(golden_visit / "visit" / "oref")}))
     made = engine.calibrate(given, tmp_path, SUFFIXES)
     assert sorted(made.products) == ["flt", "x1d", "x2d"]
     header = Exposure.read(made.products["flt"]).imsets[0].headers[0]

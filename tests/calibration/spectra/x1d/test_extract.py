@@ -175,7 +175,7 @@ def _golden_image(
     if exposure.switch("PCTECORR") != "COMPLETE":
         exposure.primary["CTECORR"] = "OMIT"  # as the golden run was told
     exposure.primary.update({"WAVECORR": "OMIT", "X2DCORR": "OMIT", "X1DCORR": "OMIT"})
-    made = NativeEngine(NUMPY, environment).calibrate(exposure, folder, PIPELINE)
+    made = NativeEngine(NUMPY, References(environment)).calibrate(exposure, folder, PIPELINE)
     image = Exposure.read(made.products[kind])
     image.primary["X1DCORR"] = "PERFORM"
     for name in ("SHIFTA1", "SHIFTA2"):

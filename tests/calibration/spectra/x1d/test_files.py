@@ -15,6 +15,7 @@ from astropy.io import fits
 import gpucti
 from gpucti import cli
 from gpucti.calibration.native import NativeEngine
+from gpucti.calibration.reffiles import References
 from gpucti.calibration.spectra.x1d.files import Extracted
 from gpucti.errors import EngineError, InputError, MissingFileError, OutputExistsError, ReferenceFileError
 from gpucti.io.exposure import Exposure
@@ -145,7 +146,7 @@ def test_golden(golden_visit: Path, tmp_path: Path) -> None:
     exposure = replace(exposure, path=golden_visit / "visit" / "science" / "osy103010_cte.fits")
     exposure = exposure.with_imsets(exposure.imsets)
     exposure.primary["X1DCORR"] = exposure.primary["X2DCORR"] = "OMIT"
-    engine = NativeEngine(gpucti.get_backend("cpu"), {"oref": str(oref), "ctirefs": str(refs)})
+    engine = NativeEngine(gpucti.get_backend("cpu"), References({"oref": str(oref), "ctirefs": str(refs)}))
     image = engine.calibrate(exposure, tmp_path, {"flt": "flc"}).products["flt"]
     [made] = gpucti.x1d(image, tmp_path / "again", oref=oref)
     with fits.open(made) as mine, fits.open(golden_visit / "expected" / "4_products" / "osy103010_x1c.fits") as golden:
