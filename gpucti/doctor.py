@@ -24,8 +24,7 @@ from gpucti.io.dates import as_utc
 from gpucti.io.headers import last_pctetab
 from gpucti.io.inputs import first_existing
 from gpucti.model.pctetab import Pctetab
-from gpucti.references.crds import SERVER as CRDS_SERVER
-from gpucti.references.crds import cache_folder, crds_setup
+from gpucti.references.crds import SERVER as CRDS_SERVER, cache_folder, crds_setup
 
 #: What a finding may be: all is well; it works, but; something is not possible.
 OK, WARNING, LACKING = "ok", "warning", "lacking"

@@ -13,7 +13,7 @@ PACKAGE = TESTS.parent / "gpucti"
 
 #: One row per folder (or module of the root), lowest first; each may import those of its own row and of the rows above.
 LAYERS = [
-    ("errors", "_version", "data", "kernels"),
+    ("errors", "_lazy", "_version", "data", "kernels"),
     ("child", "detector", "options", "progress"),
     ("references",),
     ("io",),

@@ -362,8 +362,7 @@ _SIGNS = {
 
 def _trouble() -> tuple[type[Exception], ...]:
     """Return what astroquery and requests raise when a request fails or the answer is not what they expect."""
-    from astroquery.exceptions import InvalidQueryError, RemoteServiceError
-    from astroquery.exceptions import TimeoutError as AstroqueryTimeout
+    from astroquery.exceptions import InvalidQueryError, RemoteServiceError, TimeoutError as AstroqueryTimeout
 
     return (OSError, InvalidQueryError, RemoteServiceError, AstroqueryTimeout, ValueError, AttributeError, TypeError)
 

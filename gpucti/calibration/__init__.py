@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from gpucti._lazy import submodules
 from gpucti.backends.base import Backend
 from gpucti.calibration.base import Engine
 from gpucti.calibration.reffiles import References
@@ -60,3 +63,7 @@ def _hstcal(references: References) -> Engine:
     if not runs:
         raise EngineError(f"engine 'hstcal' cannot run here: {detail}")
     return HstcalEngine(references)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = submodules(__name__)

@@ -182,7 +182,7 @@ class Schedule:
         periods: int,
         gain: int | None,
     ) -> Schedule:
-        """Lay out a visit; the arguments are those of `gpucti.visit.simulate_visit`."""
+        """Lay out a visit; the arguments are those of `gpucti.simulate_visit`."""
         counts = _counts(weeks, darks_per_week)
         whole("periods", periods, 1, 9)
         length = max(PERIOD_DAYS, WEEK_DAYS * len(counts))

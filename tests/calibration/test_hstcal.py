@@ -22,8 +22,7 @@ from gpucti.io.exposure import Exposure
 from support.calstis_cases import CASES, digest
 from support.calstis_files import primary, reference_table, small_imset, write
 from support.recorded import calstis
-from support.stis_files import digest as file_digest
-from support.stis_files import listing
+from support.stis_files import digest as file_digest, listing
 from support.summaries import compare, summarize
 
 RUNS, WHY_NOT = available()
