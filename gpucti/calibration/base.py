@@ -110,7 +110,7 @@ def require_found(exposure: StisKeywords, needed: Sequence[Required]) -> None:
 
 
 class Engine(Protocol):
-    """Calibrates single exposures. Holds nothing between calls but what it read of the reference files.
+    """Calibrates single exposures. Holds nothing between calls; its `References` keep the reference files.
 
     Exposures carry the path of the file they are, or would be: temperature (EPC) files and wavecals are looked for
     beside it. Inputs are never changed. Errors: `InputError` for the exposure, `ReferenceFileError` for what it is

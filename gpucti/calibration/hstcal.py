@@ -43,7 +43,7 @@ TRAILER = "trailer.txt"
 #: What reference files are wanted for: those of bias subtraction; all of them.
 BIAS_FILES = ("CCDTAB", "BPIXTAB", "BIASFILE")
 #: The steps of basic2d: these are performed in bias subtraction, the others are not, whatever the header says.
-BIAS_STEPS = dict.fromkeys(("dqicorr", "blevcorr", "biascorr"), "perform") | dict.fromkeys(
+BASIC2D_SWITCHES = dict.fromkeys(("dqicorr", "blevcorr", "biascorr"), "perform") | dict.fromkeys(
     ("atodcorr", "doppcorr", "lorscorr", "glincorr", "lflgcorr", "darkcorr", "flatcorr", "shadcorr", "photcorr"), "omit"
 )
 #: Lines of a trailer that an error message quotes.
@@ -132,7 +132,7 @@ class HstcalEngine:
             folder.link_references(raw.primary, BIAS_FILES)
             folder.copy_temperatures(raw)
             output = "bias_subtracted.fits"
-            folder.run("basic2d", output=output, statflag=True, **BIAS_STEPS)
+            folder.run("basic2d", output=output, statflag=True, **BASIC2D_SWITCHES)
             made = folder.read(output, "bias-subtracted image")
             made.primary["FILENAME"] = ascii_text(raw.path.name.removesuffix(".gz"))
             return BiasSubtracted(replace(made, path=raw.path, sha256=""), folder.trailer)

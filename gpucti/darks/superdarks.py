@@ -19,19 +19,17 @@ from astropy.io import fits
 
 from gpucti.backends import get_backend
 from gpucti.backends.base import Array, Backend
-from gpucti.calibration.crreject.crreject import UsableImset, combine, read_parameters, usable_imsets
+from gpucti.calibration.crreject.crreject import UsableImset, combine, read_rejection_parameters, usable_imsets
 from gpucti.calibration.reffiles import References, stored
 from gpucti.darks.clipping import sigma_clip
 from gpucti.darks.headers import is_corrected, superdark_header
-from gpucti.detector import DARK_SLOPE, DARK_TEMPERATURE, DQ_HOT
+from gpucti.detector import DARK_SLOPE, DARK_TEMPERATURE, DQ_HOT, SIDE_2_MJD
 from gpucti.errors import InputError
 from gpucti.io.atomic import refuse_existing
 from gpucti.io.exposure import Exposure, ImageSet
 from gpucti.io.inputs import IO_THREADS, Files, expand_files
 
 f32 = np.float32
-#: Side-2 electronics, whose temperature varies, began here (Modified Julian Date).
-SIDE_2_MJD = 52091.0
 #: A basedark's hot pixels exceed the mean by this many electrons per second at least.
 HOT_RATE = 0.1
 #: A pixel is hot above this many standard deviations.
@@ -317,7 +315,7 @@ def _combine(
     table = references.of(first).table("CRREJTAB")
     mean_exposure = float(np.cumsum(np.array(exptimes, dtype=f32))[-1]) / len(usable)
     spectroscopic = first.cards.text("OBSTYPE") == "SPECTROSCOPIC"
-    parameters = read_parameters(table, len(usable), mean_exposure, spectroscopic=spectroscopic)
+    parameters = read_rejection_parameters(table, len(usable), mean_exposure, spectroscopic=spectroscopic)
     # the joined file of refstis has one primary header, the first
     combined = combine(
         [_scaled(darks[member.exposure], member) for member in usable],
@@ -377,7 +375,9 @@ def _usable(darks: Sequence[Exposure]) -> list[UsableImset]:
     usable = usable_imsets(darks)
     for member in usable:
         if member.exptime == 0:
-            raise InputError("EXPTIME is 0; expected a dark, with an exposure time in seconds", where=member.where)
+            raise InputError(
+                "EXPTIME is 0; expected a dark, with an exposure time in seconds", where=member.cards.where
+            )
     return usable
 
 

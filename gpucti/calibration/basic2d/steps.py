@@ -163,9 +163,9 @@ class Calibration:
 
     def _conclude(self, step: Step, lines: list[str] | None) -> None:
         """Set the switch of a step and say what was done."""
-        sources = self._setup.sources.get(step.name, [])
         if lines is None:
             return
+        sources = self._setup.sources.get(step.name, [])
         if not step.part:
             self.note(*lines)
         elif step.name in self._setup.skipped:

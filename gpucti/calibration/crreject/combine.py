@@ -1,4 +1,4 @@
-"""Cosmic rays told from signal and left out of the sum: CalSTIS's ocrreject on arrays.
+"""Cosmic rays distinguished from signal and left out of the sum: CalSTIS's ocrreject on arrays.
 
 Single precision throughout, and every operation rounds where the original rounds: sums run over the images in their
 order, and no product is fused into a sum. The result does not depend on the size of the bands or the number of threads.
@@ -113,7 +113,7 @@ def combine(
     gain : (n,) float
         Electrons per count (ATODGAIN).
     parameters : CrParameters
-        From `gpucti.calibration.crreject.table.read_parameters`.
+        From `gpucti.calibration.crreject.table.read_rejection_parameters`.
     backend : Backend
         Whose device does the work.
 
@@ -149,12 +149,14 @@ def combine(
     skysum = _running_sum(images.sky)
     err = (xp.sqrt(variance_sum.astype(np.float64)) / exposed).astype(f32)
     err = xp.where(good, err, f32(0)) * total
-    bits = [xp.asarray(one).astype(np.int16) & np.int16(~DQ_COSMIC_RAY) for one in dq]
-    n_rejected = sum(int(xp.count_nonzero(one)) for one in rejected)
-    masks = tuple(_flagged(one, lost, xp) for one, lost in zip(bits, rejected, strict=True)) if parameters.mask else ()
-    for one, lost in zip(bits[1:], rejected[1:], strict=True):
-        bits[0] |= one
-        rejected[0] &= lost
+    bits = [xp.asarray(flags).astype(np.int16) & np.int16(~DQ_COSMIC_RAY) for flags in dq]
+    n_rejected = sum(int(xp.count_nonzero(hits)) for hits in rejected)
+    masks: tuple[Array, ...] = ()
+    if parameters.mask:
+        masks = tuple(_flagged(flags, hits, xp) for flags, hits in zip(bits, rejected, strict=True))
+    for flags, hits in zip(bits[1:], rejected[1:], strict=True):
+        bits[0] |= flags
+        rejected[0] &= hits
     return CrCombined(
         mean * total + skysum, err, _flagged(bits[0], rejected[0], xp), masks, images.sky, n_rejected, exptime
     )

@@ -21,7 +21,8 @@ from astropy.io import fits
 from gpucti.backends import get_backend
 from gpucti.calibration.native import NativeEngine
 from gpucti.calibration.reffiles import References
-from gpucti.demo.measure import LIGHT, Spectrum, measure_spectrum
+from gpucti.demo.measure import Spectrum, measure_spectrum
+from gpucti.detector import LIGHT_KM_S
 from gpucti.io.exposure import Exposure
 from gpucti.pipeline.running.run import correct
 from gpucti.synthetic import Observation, Visit, simulate_visit
@@ -214,7 +215,7 @@ def test_wavelengths(star: Case) -> None:
     """Wavelengths are those of the truth, as seen from the Sun, in all columns; so is the light, by its lines."""
     table, header = star.table()
     true = Truth(star).tables["STAR"]
-    heliocentric = true["WAVELENGTH"] * (1.0 - header["V_HELIO"] / LIGHT)
+    heliocentric = true["WAVELENGTH"] * (1.0 - header["V_HELIO"] / LIGHT_KM_S)
     assert abs(header["V_HELIO"]) > 1.0
     pixels = (table["WAVELENGTH"] - heliocentric) / np.gradient(true["WAVELENGTH"])
     assert np.abs(pixels).max() < WAVELENGTH
@@ -279,7 +280,7 @@ def rectified(case: Case) -> Rectified:
     nebula, profile = true.tables["NEBULA"], true.tables["PROFILE"]
     rows, columns = (np.arange(n) + 1.0 for n in found.shape)
     wave = (columns - header["CRPIX1"]) * header["CD1_1"] + header["CRVAL1"]
-    wave = wave / (1.0 - header["V_HELIO"] / LIGHT)
+    wave = wave / (1.0 - header["V_HELIO"] / LIGHT_KM_S)
     offset = (rows - header["CRPIX2"] + header["SHIFTA2"] - case.what.shift[1]) * header["CD2_2"] * 3600.0
     steps = 0.5 * (nebula["INTENSITY"][1:] + nebula["INTENSITY"][:-1]) * np.diff(nebula["WAVELENGTH"])
     total = np.concatenate([[0.0], np.cumsum(steps)])
