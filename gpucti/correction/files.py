@@ -62,6 +62,7 @@ def correct_files(
     outdir: str | os.PathLike[str] | None = None,
     *,
     pctetab: str | os.PathLike[str] | Pctetab | None = None,
+    oref: str | os.PathLike[str] | None = None,
     device: str | int | Backend | None = "auto",
     overwrite: bool = False,
     nan: str = "raise",
@@ -82,6 +83,8 @@ def correct_files(
     pctetab : path or Pctetab, optional
         The table. By default the one named by a file's PCTETAB keyword if it can be found, else the
         packaged one.
+    oref : path, optional
+        Folder that ``oref$`` stands for, in place of the environment variable.
     device : str, int, Backend or None
         ``auto``, ``cpu``, ``numpy``, ``numba``, ``cuda``, ``cuda:N`` or ``N``; None: see `gpucti.backends.get_backend`.
     overwrite : bool
@@ -115,7 +118,7 @@ def correct_files(
     """
     require_nan_choice(nan)
     jobs = plan_jobs(
-        files, outdir, "cte", pctetab=pctetab, overrides=overrides, overwrite=overwrite,
+        files, outdir, "cte", pctetab=pctetab, oref=oref, overrides=overrides, overwrite=overwrite,
         check=lambda headers: headers.require_uncorrected(),
     )  # fmt: skip
     return _run(jobs, correct_exposures, device, nan, overwrite, progress)
@@ -126,6 +129,7 @@ def add_cti_files(
     outdir: str | os.PathLike[str] | None = None,
     *,
     pctetab: str | os.PathLike[str] | Pctetab | None = None,
+    oref: str | os.PathLike[str] | None = None,
     device: str | int | Backend | None = "auto",
     overwrite: bool = False,
     shft_nit: int | None = None,
@@ -139,12 +143,12 @@ def add_cti_files(
 
     Parameters
     ----------
-    files, outdir, pctetab, device, overwrite, shft_nit, nan, progress
+    files, outdir, pctetab, oref, device, overwrite, shft_nit, nan, progress
         See `correct_files`, also for what is returned and raised.
     """
     require_nan_choice(nan)
     jobs = plan_jobs(
-        files, outdir, "cti", pctetab=pctetab, overrides={"shft_nit": shft_nit}, overwrite=overwrite,
+        files, outdir, "cti", pctetab=pctetab, oref=oref, overrides={"shft_nit": shft_nit}, overwrite=overwrite,
         check=lambda headers: None,
     )  # fmt: skip
     return _run(jobs, add_cti_exposures, device, nan, overwrite, progress)

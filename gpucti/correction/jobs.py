@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from gpucti.io.exposure import ExposureHeaders
 from gpucti.io.inputs import IO_THREADS, Files, check_outputs, checked_folder, expand_files
 from gpucti.model.pctetab import Pctetab
 from gpucti.options import CorrectionArguments, CorrectionOptions
-from gpucti.references.names import resolve_reference
+from gpucti.references.names import resolve_reference, run_environment
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ def plan_jobs(
     suffix: str,
     *,
     pctetab: str | os.PathLike[str] | Pctetab | None,
+    oref: str | os.PathLike[str] | None,
     overrides: CorrectionArguments,
     overwrite: bool,
     check: Callable[[ExposureHeaders], None],
@@ -63,14 +64,14 @@ def plan_jobs(
 
     Parameters
     ----------
-    files, outdir, pctetab, overrides, overwrite
+    files, outdir, pctetab, oref, overrides, overwrite
         See `gpucti.correction.files.correct_files`.
     suffix : str
         Outputs are called ``<ROOTNAME>_<suffix>.fits``.
     check : callable
         Raises `InputError` for a file that must not be processed.
     """
-    tables = _Tables(pctetab)
+    tables = _Tables(pctetab, run_environment(None if oref is None else Path(oref)))
     folder = None if outdir is None else checked_folder(Path(outdir))
     jobs = []
     for headers in _read_headers(expand_files(files)):
@@ -99,7 +100,8 @@ def _read_headers(paths: list[Path]) -> Iterator[ExposureHeaders]:
 class _Tables:
     """Finds the PCTETAB of each file; every table is read once."""
 
-    def __init__(self, chosen: str | os.PathLike[str] | Pctetab | None) -> None:
+    def __init__(self, chosen: str | os.PathLike[str] | Pctetab | None, environment: Mapping[str, str]) -> None:
+        self._environment = environment
         self._read: dict[Path, Pctetab] = {}
         self._default: Pctetab | None = None
         self._chosen = chosen if chosen is None or isinstance(chosen, Pctetab) else self._named(chosen)
@@ -109,7 +111,7 @@ class _Tables:
         if self._chosen is not None:
             return self._chosen, self._chosen.name
         keyword = headers.pctetab
-        path = resolve_reference(keyword, headers.path.parent)
+        path = resolve_reference(keyword, headers.path.parent, self._environment)
         if path is not None:
             log.info("%s: PCTETAB %s is %s", headers.path, keyword, path)
             return self._at(path), keyword
@@ -122,7 +124,7 @@ class _Tables:
         return self._default, self._default.name
 
     def _named(self, name: str | os.PathLike[str]) -> Pctetab:
-        path = resolve_reference(os.fspath(name), Path())
+        path = resolve_reference(os.fspath(name), Path(), self._environment)
         if path is None:
             raise ReferenceFileError(
                 "PCTETAB not found; check the name, or leave it out to use the file's own or the default one",

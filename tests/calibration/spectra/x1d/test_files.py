@@ -333,7 +333,7 @@ def test_command(own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert not differing(made, "boxes_given")
     assert cli.main(["x1d", str(path), "-o", str(tmp_path / "new")]) == 1
     assert "the output exists" in capsys.readouterr().err
-    assert cli.main(["x1d", str(path), "--ctecorr", "--no-helcorr", "--bksmode", "off", "-v"]) == 0
+    assert cli.main(["x1d", str(path), "--ctecorr", "--no-helcorr", "--bksmode", "off", "-v", "2"]) == 0
     assert "CTECORR complete" in capsys.readouterr().err
     assert header(own / "case_x1d.fits")["HELCORR"] == "PERFORM"  # not done
     for wrong in (["--bksmode", "average"], ["--extrsize", "wide"], ["--backord", "2"], []):
