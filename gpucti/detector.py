@@ -29,6 +29,7 @@ DQ_BAD_REFERENCE = 512  #: bad in a reference file, or divided by zero
 DQ_BLEMISH = 1024  #: small blemish
 DQ_BACKGROUND = 2048  #: background of an extracted spectrum is bad
 DQ_COSMIC_RAY = 8192  #: rejected as a cosmic ray
+DQ_NO_CTE = 16384  #: extracted flux not corrected for CTI: there are no counts
 #: Every bit; also SDQFLAGS where the keyword is missing.
 DQ_ALL = 32767
 #: Bits that make a pixel bad in pipeline files (SDQFLAGS): all but small blemishes.

@@ -17,7 +17,7 @@ from gpucti.calibration.crreject.crreject import reject_cosmic_rays
 from gpucti.calibration.geometry import Distortion
 from gpucti.calibration.reffiles import References
 from gpucti.calibration.spectra.flow import Spectra, make_spectra
-from gpucti.calibration.spectra.wavecal.wavecal import read_wavecal, why_dead
+from gpucti.calibration.spectra.wavecal.wavecal import read_wavecal, reason_unusable
 from gpucti.calibration.switches import Work, read_work, required_references, wavecal_references, work_to_do
 from gpucti.detector import GRATINGS
 from gpucti.io.exposure import Exposure, StisKeywords
@@ -228,7 +228,7 @@ def _omitted(exposure: StisKeywords, work: Work, distortion: Distortion | None) 
 
 def _without_wavecal(wavecal: Exposure, work: Work) -> dict[str, str]:
     """Return what cannot be made, and why, if nothing can be seen in the wavecal."""
-    why = why_dead(wavecal)
+    why = reason_unusable(wavecal)
     if not why:
         return {}
     reason = f"nothing can be seen in the wavecal {wavecal.path.name}, {why}"

@@ -12,10 +12,9 @@ from astropy.io import fits
 from scipy.interpolate import CubicSpline
 
 from gpucti.calibration.base import Trailer
-from gpucti.calibration.geometry import PixelMap
-from gpucti.calibration.reffiles import References
+from gpucti.calibration.reffiles import HeaderReferences, References
 from gpucti.calibration.spectra import interpolate
-from gpucti.calibration.spectra.aperture import Aperture, aperture_name, read_aperture
+from gpucti.calibration.spectra.aperture import Slit, aperture_name, read_slit
 from gpucti.calibration.spectra.tables import DummyReferenceError, Mode
 from gpucti.calibration.spectra.throughput import (
     Curve,
@@ -28,6 +27,8 @@ from gpucti.calibration.spectra.throughput import (
 from gpucti.calibration.spectra.trace import TraceRows, Traces, read_traces
 from gpucti.calibration.spectra.x2d.grid import Grid, read_layout
 from gpucti.errors import InputError, ReferenceFileError
+from gpucti.io.cards import Cards
+from gpucti.io.pixelgrid import PixelGrid
 from support.calstis_files import primary
 from support.spectrum_files import change_cells, reference_tables
 
@@ -36,10 +37,15 @@ NODES, VALUES = np.array([1.0, 2.0, 4.0]), np.array([10.0, 20.0, 0.0])
 LINEAR = [(0.0, 10, 0), (1.0, 10, 10), (1.25, 12.5, 12.5), (2.0, 20, 20), (3.0, 10, 10), (4.0, 0, 0), (5.0, 0, -10)]
 
 
-def header(**cards: Any) -> fits.Header:
+def header(**cards: Any) -> Cards:
     """Return a primary header that names all tables."""
     names = "SDC APDES DISP INANG SPTRC PHOT APER PC TDS".split()
-    return primary(1, **{f"{name}TAB": f"case_{name.lower()}.fits" for name in names} | cards).header
+    return Cards(primary(1, **{f"{name}TAB": f"case_{name.lower()}.fits" for name in names} | cards).header, "x")
+
+
+def named(folder: Path, **cards: Any) -> HeaderReferences:
+    """Return the tables in a folder."""
+    return HeaderReferences(header(**cards), folder, References({}))
 
 
 def test_linear() -> None:
@@ -76,17 +82,17 @@ def test_natural_spline() -> None:
 )
 def test_pseudo_apertures(aperture: str, proposed: str | None, lamp: str | None, name: str) -> None:
     """Oracle: CalSTIS's rule."""
-    assert aperture_name(header(APERTURE=aperture, PROPAPER=proposed, SCLAMP=lamp), "x") == name
+    assert aperture_name(header(APERTURE=aperture, PROPAPER=proposed, SCLAMP=lamp)) == name
 
 
 def test_aperture(tmp_path: Path) -> None:
     """Oracle: the first row of the table as written; the slit's angle where the table has none."""
     reference_tables(tmp_path)
-    made = read_aperture(header(), "52X0.2", References({}), tmp_path)
+    made = read_slit(named(tmp_path), "52X0.2")
     assert (made.width, made.offset, made.angle) == ((0.2, 52.0), (-0.0225, 0.045), 0.315)
     assert made.bars == ((-0.7, 0.125), (0.5, 0.08), (9.0, 0.5))
     reference_tables(tmp_path, tilt=0.5)
-    assert read_aperture(header(), "52X0.2", References({}), tmp_path).angle == 0.5
+    assert read_slit(named(tmp_path), "52X0.2").angle == 0.5
 
 
 def test_traces() -> None:
@@ -104,7 +110,7 @@ def test_traces() -> None:
 def test_traces_of_a_table(tmp_path: Path) -> None:
     """Oracle: the table as written: sorted, 0-based, spectral order 1, filled with zeros."""
     reference_tables(tmp_path, rotated=True)
-    made = read_traces(header(), MODE, References({}), tmp_path)
+    made = read_traces(named(tmp_path), MODE)
     assert made.traces.lines.tolist() == [488.0, 507.0, 518.0] and made.counts == (1020, 510, 1024)
     assert made.mjd == (52000.0, 50500.5, 51000.0) and made.traces.displacements.shape == (3, 1024)
     assert not made.traces.displacements[1, 510:].any() and not made.on(60000.0).displacements[0, 1020:].any()
@@ -144,12 +150,12 @@ def test_sensitivity_with_temperature() -> None:
 def test_curves(tmp_path: Path) -> None:
     """Oracle: the tables as written: first row of the PHOTTAB, last of the APERTAB, MAXHGHT of the PCTAB."""
     reference_tables(tmp_path)
-    response = read_sensitivity(header(), MODE, References({}), tmp_path)
+    response = read_sensitivity(named(tmp_path), MODE)
     assert len(response.values) == 8 and response.at(1.0) == response.values[0] == np.float32(0.0125)
     assert response.extrapolated(1.0) < response.values[0]
-    assert read_aperture_throughput(header(), "52X0.2", References({}), tmp_path).at(99999.0) == 0.8125
+    assert read_aperture_throughput(named(tmp_path), "52X0.2").at(99999.0) == 0.8125
     trailer = Trailer()
-    given: Any = (header(), MODE, "52X0.2", References({}), tmp_path, trailer)
+    given: Any = (named(tmp_path), MODE, "52X0.2", trailer)
     whole = read_height_factor(*given)
     assert whole is not None and whole.values[0] == np.float32(1 + 600 / 4096)
     seven, near = read_height_factor(*given, height=7), read_height_factor(*given, height=9, nearest=True)
@@ -171,24 +177,24 @@ def test_corrections_that_may_lack(tmp_path: Path, how: str, keyword: str) -> No
         fits.setval(path, "PEDIGREE", value="DUMMY")
     if how == "no row":
         change_cells(path, "APERTURE" if keyword == "PCTAB" else "OPT_ELEM", [slice(0, 9)], "NONE")
-    trailer, references = Trailer(), References({})
+    trailer = Trailer()
     if keyword == "PCTAB":
-        assert read_height_factor(header(**cards), MODE, "52X0.2", references, tmp_path, trailer) is None
+        assert read_height_factor(named(tmp_path, **cards), MODE, "52X0.2", trailer) is None
     else:
-        assert read_time_dependence(header(**cards), "G430L", references, tmp_path, trailer) is None
+        assert read_time_dependence(named(tmp_path, **cards), "G430L", trailer) is None
     assert len(trailer.lines) == 1 and keyword in trailer.lines[0] and "no correction" in trailer.lines[0]
 
 
 def _all(folder: Path) -> None:
     """Read every table."""
-    references, trailer = References({}), Trailer()
-    read_aperture(header(), "52X0.2", references, folder)
-    read_layout(header(), MODE, "52X0.2", references, folder)
-    read_traces(header(), MODE, references, folder)
-    read_sensitivity(header(), MODE, references, folder)
-    read_aperture_throughput(header(), "52X0.2", references, folder)
-    read_height_factor(header(), MODE, "52X0.2", references, folder, trailer)
-    read_time_dependence(header(), "G430L", references, folder, trailer)
+    references, trailer = named(folder), Trailer()
+    read_slit(references, "52X0.2")
+    read_layout(references, MODE, "52X0.2")
+    read_traces(references, MODE)
+    read_sensitivity(references, MODE)
+    read_aperture_throughput(references, "52X0.2")
+    read_height_factor(references, MODE, "52X0.2", trailer)
+    read_time_dependence(references, "G430L", trailer)
 
 
 @pytest.mark.parametrize(
@@ -266,13 +272,13 @@ GRID = Grid((20, 4), (1.0, 10.0), (4000.0, 0.0), (2.0, 0.5), (0.5, 0.5), 511.0)
 @pytest.mark.parametrize(
     ("slit", "masked"),
     [
-        (Aperture("52X2", (2.0, 52.0), (0.0, 0.0)), []),
-        (Aperture("2X2", (2.0, 2.0), (0.0, 0.0)), [*range(8), *range(14, 20)]),  # 7.5 and 12.5, rounded up, stay
-        (Aperture("52X2", (2.0, 52.0), (0.0, 0.0), bars=((-2.0, 1.0), (9.0, 1.0))), [5, 6, 7]),
-        (Aperture("52X2", (2.0, 52.0), (0.0, 0.0), bars=((-5.0, 1.0), (5.0, 2.0))), [0, 1, 18, 19]),
+        (Slit("52X2", (2.0, 52.0), (0.0, 0.0)), []),
+        (Slit("2X2", (2.0, 2.0), (0.0, 0.0)), [*range(8), *range(14, 20)]),  # 7.5 and 12.5, rounded up, stay
+        (Slit("52X2", (2.0, 52.0), (0.0, 0.0), bars=((-2.0, 1.0), (9.0, 1.0))), [5, 6, 7]),
+        (Slit("52X2", (2.0, 52.0), (0.0, 0.0), bars=((-5.0, 1.0), (5.0, 2.0))), [0, 1, 18, 19]),
     ],
 )
-def test_masks(slit: Aperture, masked: list[int]) -> None:
+def test_masks(slit: Slit, masked: list[int]) -> None:
     """Oracle: worked by hand; 2 rows an arcsecond, the slit's centre is row 10."""
     dq = np.zeros((20, 4), dtype=np.int16)
     GRID.mask(dq, slit)
@@ -282,18 +288,18 @@ def test_masks(slit: Aperture, masked: list[int]) -> None:
 def test_grid(tmp_path: Path) -> None:
     """Oracle: worked by hand for an unbinned part of the frame and for 2 x 2 pixels."""
     reference_tables(tmp_path)
-    layout = read_layout(header(), MODE, "52X0.2", References({}), tmp_path)
+    layout = read_layout(named(tmp_path), MODE, "52X0.2")
     assert layout.line == 509.5 and layout.size == (1041, 1033)
-    assert read_layout(header(), MODE, "52X0.2E1", References({}), tmp_path).line == 512.0
-    part = layout.scaled(PixelMap((1.0, 1.0), (-480.0, -490.0)), (40, 56), "x")
+    assert read_layout(named(tmp_path), MODE, "52X0.2E1").line == 512.0
+    part = layout.scaled(PixelGrid((1.0, 1.0), (-480.0, -490.0)), (40, 56), "x")
     assert part.shape == (49, 73) and part.crpix == (515.25 - 480, 513.75 - 490)
-    binned = layout.scaled(PixelMap((0.5, 0.5), (-0.25, -0.25)), (512, 512), "x")
+    binned = layout.scaled(PixelGrid((0.5, 0.5), (0.25, 0.25)), (512, 512), "x")
     assert binned.shape == (517, 521) and binned.crpix == (515.25 / 2 - 0.25, 513.75 / 2 - 0.25)  # 516.5 and 520.5
     assert binned.cdelt == (5.5, 0.10156) and binned.plate_scale == (0.10156, 0.10156)
     assert binned.wavelengths[10] == (10 - binned.crpix[0]) * 5.5 + 4300.0
     assert binned.keywords()["CRPIX1"] == binned.crpix[0] + 1 and binned.keywords()["CUNIT1"] == "angstrom"
     with pytest.raises(InputError, match="x: .* would give a rectified image of"):
-        layout.scaled(PixelMap((1.0, 1.0), (0.0, 0.0)), (1, 1024), "x")
+        layout.scaled(PixelGrid((1.0, 1.0), (0.0, 0.0)), (1, 1024), "x")
 
 
 def test_curve_of_one_element() -> None:

@@ -16,14 +16,13 @@ from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.reffiles import References
-from gpucti.calibration.spectra.flow import GRATINGS
 from gpucti.calibration.spectra.x1d.extract import extract
 from gpucti.calibration.spectra.x1d.parameters import ExtractOptions
 from gpucti.calibration.spectra.x1d.table import ExtractedSpectra
 from gpucti.calibration.switches import PART_A, PART_B, switch
+from gpucti.detector import GRATINGS
 from gpucti.errors import EngineError, InputError
 from gpucti.io.exposure import Exposure, ExposureHeaders
-from gpucti.io.fitsfile import text_keyword
 from gpucti.io.inputs import Files, check_outputs, checked_folder, expand_files
 from gpucti.references.names import run_environment
 
@@ -240,34 +239,30 @@ def _plan(
 
 def _require_extractable(headers: ExposureHeaders, options: ExtractOptions) -> None:
     """Refuse what is not a calibrated spectrum of a first-order grating, and say what it is."""
-    where, primary = f"{headers.path}[0]", headers.primary
-    mode = text_keyword(primary, "OBSMODE", where, default="")
+    cards = headers.cards
+    mode = cards.text("OBSMODE", default="")
     if "ACQ" in mode.upper():
-        raise InputError(f"OBSMODE is {mode}, an acquisition; expected a spectrum", where=where)
-    kind, element = (text_keyword(primary, name, where) for name in ("OBSTYPE", "OPT_ELEM"))
+        raise cards.wrong(f"OBSMODE is {mode}, an acquisition; expected a spectrum")
+    kind, element = cards.text("OBSTYPE"), cards.text("OPT_ELEM")
     if kind != "SPECTROSCOPIC":
-        raise InputError(f"OBSTYPE is {kind}; expected SPECTROSCOPIC, there is no spectrum to extract", where=where)
+        raise cards.wrong(f"OBSTYPE is {kind}; expected SPECTROSCOPIC, there is no spectrum to extract")
     if element not in GRATINGS:
-        raise InputError(f"OPT_ELEM is {element}; expected one of {', '.join(GRATINGS)}", where=where)
+        raise cards.wrong(f"OPT_ELEM is {element}; expected one of {', '.join(GRATINGS)}")
     if switch(headers, "X2DCORR") == "COMPLETE":
-        raise InputError(
-            "X2DCORR is COMPLETE, the image is rectified; extract from the flc, crc, flt or crj", where=where
-        )
+        raise cards.wrong("X2DCORR is COMPLETE, the image is rectified; extract from the flc, crc, flt or crj")
     left = [name for name in PART_A + PART_B if switch(headers, name) == "PERFORM"]
     if left:
-        raise InputError(
+        raise cards.wrong(
             f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} PERFORM, the image is not calibrated yet; "
-            "use the flc, crc, flt or crj that `gpucti correct` or CalSTIS makes of it",
-            where=where,
+            "use the flc, crc, flt or crj that `gpucti correct` or CalSTIS makes of it"
         )
     if options.dispcorr is False:
         return
     shift = switch(headers, "WAVECORR")
     if shift == "PERFORM":
-        raise InputError(
+        raise cards.wrong(
             "WAVECORR is PERFORM, the shift of the spectrum is not measured yet; calibrate the exposure with "
-            "its wavecal, or set WAVECORR to OMIT to take SHIFTA1 and SHIFTA2 as they stand",
-            where=where,
+            "its wavecal, or set WAVECORR to OMIT to take SHIFTA1 and SHIFTA2 as they stand"
         )
     if shift != "COMPLETE":
         log.warning("%s: WAVECORR is %s: wavelengths are as good as the SHIFTA1 in the header", headers.path, shift)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.refdata import ReferenceTable
-from gpucti.calibration.reffiles import References
+from gpucti.calibration.reffiles import HeaderReferences
 from gpucti.calibration.spectra.tables import Mode, description, require_real, require_rows, vector, whole
 from gpucti.errors import InputError, ReferenceFileError
 
@@ -111,7 +109,7 @@ def _number(name: str, value: Any, low: float, high: float) -> float:
 
 
 @dataclass(frozen=True)
-class Parameters:
+class ExtractionParameters:
     """How one spectrum is extracted; lengths in unbinned pixels.
 
     Attributes
@@ -142,16 +140,9 @@ class Parameters:
     history: tuple[str, ...] = ()
 
 
-def read_parameters(
-    primary: fits.Header,
-    aperture: str,
-    mode: Mode,
-    options: ExtractOptions,
-    *,
-    references: References,
-    folder: Path,
-    trailer: Trailer,
-) -> Parameters:
+def read_extraction_parameters(
+    references: HeaderReferences, mode: Mode, aperture: str, options: ExtractOptions, trailer: Trailer
+) -> ExtractionParameters:
     """Return the first row of the XTRACTAB for aperture and mode, overruled by the options.
 
     Raises
@@ -159,7 +150,7 @@ def read_parameters(
     ReferenceFileError
         No table, no row, a missing column, a cell that makes no sense, or another algorithm than UNWEIGHTED.
     """
-    table = references.table(references.required(primary, "XTRACTAB", folder))
+    table = references.table("XTRACTAB")
     row = require_rows(table, sporder=True, APERTURE=aperture, **mode.columns)[0]
     require_real(table, row)
     algorithm = table.text("XTRACALG", row)
@@ -175,7 +166,7 @@ def read_parameters(
     offsets = [_length(table, name, row, -MAX_PIXELS) for name in ("BK1OFFST", "BK2OFFST")]
     if sizes[0] <= 0:
         raise ReferenceFileError(f"EXTRSIZE of row {row + 1} is {sizes[0]:g}; expected pixels", where=table.path)
-    return Parameters(
+    return ExtractionParameters(
         extrsize=_chosen(options.extrsize, sizes[0]),
         back_size=(_chosen(options.bk1size, sizes[1]), _chosen(options.bk2size, sizes[2])),
         back_offset=(_chosen(options.bk1offst, offsets[0]), _chosen(options.bk2offst, offsets[1])),
@@ -183,7 +174,7 @@ def read_parameters(
         back_order=_back_order(table, row, trailer) if options.backord is None else int(options.backord),
         maxsearch=None if stored == NO_SEARCH else int(stored),
         stored_maxsearch=int(stored),
-        history=description(primary, "XTRACTAB", table, row),
+        history=description(references, "XTRACTAB", table, row),
     )
 
 

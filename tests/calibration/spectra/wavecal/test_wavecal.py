@@ -16,12 +16,12 @@ from astropy.io import fits
 from gpucti.backends import get_backend
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.native import NativeEngine
-from gpucti.calibration.reffiles import References, stored_double
-from gpucti.calibration.spectra.aperture import read_aperture
+from gpucti.calibration.reffiles import HeaderReferences, References, stored_double
+from gpucti.calibration.spectra.aperture import read_slit
 from gpucti.calibration.spectra.tables import DummyReferenceError
 from gpucti.calibration.spectra.wavecal.cosmic_rays import flag_cosmic_rays
 from gpucti.calibration.spectra.wavecal.lamps import Lamp, SearchParameters, read_lamp, read_search_parameters
-from gpucti.calibration.spectra.wavecal.peaks import NoShiftError, Profile, correlation_peak, nearest
+from gpucti.calibration.spectra.wavecal.peaks import NoShiftError, Profile, correlation_peak
 from gpucti.calibration.spectra.wavecal.shifts import UNDEFINED, Shifts, find_shifts, running_mean
 from gpucti.calibration.spectra.wavecal.shutter import subtract_science
 from gpucti.calibration.spectra.wavecal.slits import bars_shift, ends_shift, short_slit_shift
@@ -29,11 +29,13 @@ from gpucti.calibration.spectra.wavecal.wavecal import (
     WavecalShifts,
     find_wavecal_shifts,
     read_wavecal,
-    why_dead,
+    reason_unusable,
     write_shifts,
 )
 from gpucti.calibration.switches import wavecal_references
+from gpucti.detector import nint
 from gpucti.errors import InputError, ReferenceFileError
+from gpucti.io.cards import Cards
 from gpucti.io.exposure import Exposure, ImageSet
 from support.calstis_files import reference_table
 from support.products import SUFFIXES, exposure
@@ -49,12 +51,16 @@ RECORDED = calstis("shifts")
 
 def search(path: Path, trailer: Trailer) -> Shifts:
     """Return the shifts of a case."""
-    given, references = Exposure.read(path), References({})
-    primary, folder = given.primary, path.parent
-    parameters = read_search_parameters(primary, references, folder, "wavecal", trailer)
-    lamp = read_lamp(primary, references, folder, "wavecal")
-    aperture = read_aperture(primary, primary["APERTURE"], references, folder)
-    return find_shifts(given.imsets[0], aperture, lamp, parameters, e_rows=False, trailer=trailer, where="wavecal")
+    given = Exposure.read(path)
+    references = References({}).of(given)
+    parameters = read_search_parameters(references, trailer)
+    lamp, slit = read_lamp(references), read_slit(references, given.primary["APERTURE"])
+    return find_shifts(given.imsets[0], given.sci_cards[0], slit, lamp, parameters, e_rows=False, trailer=trailer)
+
+
+def named(folder: Path, **cards: Any) -> HeaderReferences:
+    """Return the reference files that a header of these cards names."""
+    return HeaderReferences(Cards(fits.Header(cards), "wavecal"), folder, References({}))
 
 
 def test_every_case_is_recorded() -> None:
@@ -91,7 +97,7 @@ def test_a_shifted_lamp_is_found_where_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("value", "expected"), [(0.5, 1), (1.5, 2), (-0.5, -1), (-0.49, 0), (2.49, 2)])
 def test_nearest(value: float, expected: int) -> None:
-    assert nearest(value) == expected
+    assert nint(value) == expected
 
 
 def test_lamp_over_pixels() -> None:
@@ -110,8 +116,7 @@ def test_edges_of_a_lamp(tmp_path: Path) -> None:
         "FLUX": ("4E", [[1.0, 2.0, 3.0, 0.0]]),
     }
     reference_table(tmp_path / "lamp.fits", columns)
-    header = fits.Header({"LAMPTAB": "lamp.fits", "LAMPSET": "3.8", "SCLAMP": "HITM1", "OPT_ELEM": "G430L"})
-    lamp = read_lamp(header, References({}), tmp_path, "wavecal")
+    lamp = read_lamp(named(tmp_path, LAMPTAB="lamp.fits", LAMPSET="3.8", SCLAMP="HITM1", OPT_ELEM="G430L"))
     assert lamp.edges.tolist() == [9.0, 11.0, 14.0, 18.0] and lamp.fluxes.tolist() == [1.0, 2.0, 3.0]
 
 
@@ -262,13 +267,13 @@ def wavecal(n: int = 1, **cards: Any) -> Exposure:
 def test_dead_wavecals() -> None:
     """Oracle: CalSTIS's checkWav, and constant image sets, which its basic reduction gives up."""
     alive = wavecal(2)
-    assert why_dead(alive) == ""
-    assert "total exposure time is zero" in why_dead(wavecal(TEXPTIME=0.0))
+    assert reason_unusable(alive) == ""
+    assert "total exposure time is zero" in reason_unusable(wavecal(TEXPTIME=0.0))
     change(alive.imsets[0].headers[0], EXPTIME=0.0)
-    assert why_dead(alive) == ""
+    assert reason_unusable(alive) == ""
     for value in (0, 7, -3):
         dark = [replace(imset, sci=np.full_like(imset.sci, value)) for imset in alive.imsets]
-        assert "no image set has an exposure time and counts" in why_dead(alive.with_imsets(dark))
+        assert "no image set has an exposure time and counts" in reason_unusable(alive.with_imsets(dark))
 
 
 def test_wavecal_of_another_mode(tmp_path: Path) -> None:
@@ -296,16 +301,16 @@ def test_bad_search_parameters(tmp_path: Path, change_to: dict[str, Any], error:
     with fits.open(tmp_path / "case_wcp.fits") as hdus:
         columns = {column.name: (column.format, hdus[1].data[column.name]) for column in hdus[1].columns}
     reference_table(tmp_path / "wcp.fits", columns | change_to)
-    header = fits.Header({"WCPTAB": "wcp.fits", "DETECTOR": "CCD", "OPT_ELEM": "G430L"})
+    references = named(tmp_path, WCPTAB="wcp.fits", DETECTOR="CCD", OPT_ELEM="G430L")
     with pytest.raises(error, match=message):
-        read_search_parameters(header, References({}), tmp_path, "wavecal", Trailer())
+        read_search_parameters(references, Trailer())
 
 
 def test_search_parameters_that_fill_a_place(tmp_path: Path) -> None:
     """Oracle: CalSTIS: the defaults; ours are said."""
     reference_table(tmp_path / "wcp.fits", {"DETECTOR": ("8A", ["CCD"])}, pedigree="DUMMY")
-    header, trailer = fits.Header({"WCPTAB": "wcp.fits", "DETECTOR": "CCD", "OPT_ELEM": "G430L"}), Trailer()
-    assert read_search_parameters(header, References({}), tmp_path, "wavecal", trailer) == SearchParameters()
+    references, trailer = named(tmp_path, WCPTAB="wcp.fits", DETECTOR="CCD", OPT_ELEM="G430L"), Trailer()
+    assert read_search_parameters(references, trailer) == SearchParameters()
     assert "WCPTAB only fills a place" in trailer.text
 
 
@@ -322,9 +327,9 @@ def test_search_parameters_that_fill_a_place(tmp_path: Path) -> None:
 def test_bad_lamps(tmp_path: Path, cells: dict[str, Any], pedigree: str, message: str) -> None:
     columns = {"LAMPSET": ("4A", ["10.0"]), "NELEM": ("I", [2]), "WAVELENGTH": ("2D", [[10.0, 20.0]])}
     reference_table(tmp_path / "lmp.fits", columns | {"FLUX": ("2E", [[1.0, 2.0]])} | cells, pedigree=pedigree)
-    header = fits.Header({"LAMPTAB": "lmp.fits", "LAMPSET": "10.0", "SCLAMP": "LINE", "OPT_ELEM": "G430L"})
+    references = named(tmp_path, LAMPTAB="lmp.fits", LAMPSET="10.0", SCLAMP="LINE", OPT_ELEM="G430L")
     with pytest.raises(DummyReferenceError if pedigree == "DUMMY" else ReferenceFileError, match=message):
-        read_lamp(header, References({}), tmp_path, "wavecal")
+        read_lamp(references)
 
 
 # ---- light of the target ---------------------------------------------------------------------------------------------
