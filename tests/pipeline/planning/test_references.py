@@ -16,7 +16,7 @@ import pytest
 from astropy.io import fits
 
 from gpucti import cli as command
-from gpucti.calibration.hstcal import _Workplace
+from gpucti.calibration.hstcal import _WorkFolder
 from gpucti.calibration.reffiles import References
 from gpucti.calibration.switches import required_references, wavecal_references
 from gpucti.compat import stis_cti
@@ -247,12 +247,12 @@ def test_engines_reduce_the_wavecal_with_the_names_of_crds(case: Case, tmp_path:
     raw.primary["BIASCORR"] = "COMPLETE"  # from then on the wavecal's own bias counts
     path = case.science / f"{SPECTRUM}_wav.fits"
     before = path.read_bytes()
-    place = _Workplace(tmp_path / "work", raw, {"best": str(tmp_path), "oref": str(case.oref)})
-    place.folder.mkdir()
+    place = _WorkFolder(tmp_path / "work", raw, {"best": str(tmp_path), "oref": str(case.oref)})
+    place.path.mkdir()
     assert place.copy_wavecal(raw) == {}
-    header = fits.getheader(place.folder / path.name)
+    header = fits.getheader(place.path / path.name)
     assert (header["BIASFILE"], header["TDSTAB"]) == ("best$best_bia.fits", "N/A")
-    assert (place.folder / "refs" / "best" / "best_bia.fits").is_file()
+    assert (place.path / "refs" / "best" / "best_bia.fits").is_file()
     assert path.read_bytes() == before
     names = wavecal_references(raw, fits.getheader(path))
     assert names["BIASFILE"] == "best$best_bia.fits"
