@@ -131,12 +131,13 @@ COVERED_BY = {
         "cli/pipeline pipeline/options pipeline/planning/text pipeline/running/darks pipeline/running/science progress"
     ),
     "plots/test_files.py": "cli/spectra plots/extracted plots/images plots/spectra plots/style",
-    "references/test_crds.py": "child references/_crds_child",
+    "references/test_crds.py": "references/_crds_child",
     "synthetic/test_visit.py": (
         "synthetic/detector synthetic/exposures synthetic/files synthetic/headers synthetic/instrument "
         "synthetic/optics synthetic/references synthetic/schedule synthetic/sky synthetic/tables"
     ),
     "test_doctor.py": "cli/doctor",
+    "test_public_names.py": "_lazy",
 }
 
 
