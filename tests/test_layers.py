@@ -100,7 +100,6 @@ COVERED_BY = {
     "calibration/crreject/test_crreject.py": (
         "calibration/crreject/combine calibration/crreject/hits calibration/crreject/sky calibration/crreject/table"
     ),
-    "calibration/test_geometry.py": "calibration/resample",
     "calibration/spectra/test_tables.py": (
         "calibration/spectra/aperture calibration/spectra/interpolate calibration/spectra/throughput "
         "calibration/spectra/trace calibration/spectra/x2d/grid"
