@@ -103,11 +103,11 @@ def archive_dark_query(
             log.warning("%s", note)
         periods = [_as_dict(period, least) for period in answer.periods]
     else:
-        given = [_as_dict(one, 0.0) if isinstance(one, AnnealPeriod) else one for one in anneal_data]
-        first = [next((one for one in given if _contains(one, when)), None) for when in starts]
+        given = [_as_dict(period, 0.0) if isinstance(period, AnnealPeriod) else period for period in anneal_data]
+        first = [next((period for period in given if _contains(period, when)), None) for when in starts]
         if None in first:
             raise InputError("anneal_data: an exposure lies in none of the periods; expected a list that covers it")
-        periods = [one for one in given if any(one is other for other in first)]
+        periods = [period for period in given if any(period is other for other in first)]
     names = sorted({dark["exposure"] for period in periods for dark in period["darks"]})
     log.info("%d darks: %s", len(names), ", ".join(names))
     return periods

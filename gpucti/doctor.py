@@ -108,23 +108,27 @@ def examine(
 
 def can_run(findings: Sequence[Finding]) -> bool:
     """Tell whether anything can be corrected at all: a backend runs, and there is a table."""
-    running = [one for one in findings if one.state != LACKING]
-    return all(any(one.topic.startswith(topic) for one in running) for topic in ("backend", "PCTETAB"))
+    running = [finding for finding in findings if finding.state != LACKING]
+    return all(any(finding.topic.startswith(topic) for finding in running) for topic in ("backend", "PCTETAB"))
 
 
 def findings_data(findings: Sequence[Finding]) -> dict[str, Any]:
     """Return findings as plain data, for JSON."""
-    return {"version": __version__, "can_run": can_run(findings), "findings": [one._asdict() for one in findings]}
+    return {
+        "version": __version__,
+        "can_run": can_run(findings),
+        "findings": [finding._asdict() for finding in findings],
+    }
 
 
 def findings_text(findings: Sequence[Finding]) -> str:
     """Return findings as text, each remedy below what it mends."""
-    width = max(len(one.topic) for one in findings)
+    width = max(len(finding.topic) for finding in findings)
     lines = []
-    for one in findings:
-        lines.append(f"{one.state:<8} {one.topic:<{width}}  {one.detail}")
-        if one.remedy:
-            lines.append(f"{'':<{width + 9}}  -> {one.remedy}")
+    for finding in findings:
+        lines.append(f"{finding.state:<8} {finding.topic:<{width}}  {finding.detail}")
+        if finding.remedy:
+            lines.append(f"{'':<{width + 9}}  -> {finding.remedy}")
     lines.append("gpucti can run here" if can_run(findings) else "nothing can run here")
     return "\n".join(lines)
 

@@ -230,12 +230,12 @@ def _with_products(periods: Sequence[AnnealPeriod], mast: Mast, notes: list[str]
 def merge_anneals(saved: Sequence[AnnealPeriod], answered: Sequence[AnnealPeriod]) -> tuple[AnnealPeriod, ...]:
     """Return all periods of two lists by time; of two that overlap, or share a dark, the answered one stays."""
 
-    def overlap(one: AnnealPeriod, other: AnnealPeriod) -> bool:
+    def overlap(this: AnnealPeriod, other: AnnealPeriod) -> bool:
         return (
-            (one.end is None or other.start < one.end)
-            and (other.end is None or one.start < other.end)
-            or one.start_date == other.start_date
-            or bool({dark.exposure for dark in one.darks} & {dark.exposure for dark in other.darks})
+            (this.end is None or other.start < this.end)
+            and (other.end is None or this.start < other.end)
+            or this.start_date == other.start_date
+            or bool({dark.exposure for dark in this.darks} & {dark.exposure for dark in other.darks})
         )
 
     kept = [old for old in saved if not any(overlap(old, new) for new in answered)]

@@ -161,7 +161,7 @@ def parameters(file: str) -> dict[str, dict[str, str]]:
     text = re.sub(r"//[^\n]*|/\*.*?\*/|__restrict__", "", source(file), flags=re.DOTALL)
     found: dict[str, dict[str, str]] = {}
     for kernel, declared in re.findall(r'extern "C" __global__ void (\w+)\(([^)]*)\)', text):
-        pairs = [one.strip().rpartition(" ") for one in declared.split(",")]
+        pairs = [parameter.strip().rpartition(" ") for parameter in declared.split(",")]
         found[kernel] = {name: " ".join(c_type.split()) for c_type, _, name in pairs}
     return found
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from astropy.io import fits
 
 from gpucti.calibration.base import Required
-from gpucti.calibration.basic2d.order import STEPS
+from gpucti.calibration.basic2d.order import FLATS, STEPS
 from gpucti.calibration.reffiles import References
 from gpucti.errors import GpuctiError, InputError
 from gpucti.io.cards import Cards
@@ -30,7 +30,6 @@ SPECTROSCOPIC = ("WAVECORR", "X2DCORR", "X1DCORR", "DISPCORR", "FLUXCORR", "HELC
 
 #: Reference files of the steps of basic2d, by switch.
 STEP_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType({step.name: step.files for step in STEPS if step.files})
-FLATS = STEP_FILES["FLATCORR"]
 #: Those of the steps that are done before the correction of CTI; then a wavecal is reduced with its own.
 RAW_FILES = tuple(keyword for name in PART_A for keyword in STEP_FILES.get(name, ()))
 #: What every wavecal needs.

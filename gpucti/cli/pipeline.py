@@ -90,8 +90,8 @@ def correct_command(
             click.echo(plan_text(it))
         write_json(plan_data(it), json_file)
         return EXIT_FAILED if it.problems else None
-    with stages(QUIET if bare else verbose) as (say, watch), messages(say, verbose):
-        report = correct(*folders, progress=watch, **options)
+    with stages(QUIET if bare else verbose) as (say, progress), messages(say, verbose):
+        report = correct(*folders, progress=progress, **options)
         for note in report.notes:
             say(f"note: {note}")
     if verbose > QUIET and not bare:

@@ -12,7 +12,7 @@ from gpucti.cli.options import QUIET, chosen_device, device_options, oref_option
 if TYPE_CHECKING:
     from gpucti.calibration.spectra.x1d.files import Extracted
 
-STEPS = {
+SWITCHES = {
     "backcorr": "Subtract the background, or not",
     "dispcorr": "Wavelengths, or not",
     "helcorr": "Heliocentric wavelengths, or not",
@@ -45,7 +45,7 @@ STEPS = {
 @with_options(
     *(
         click.option(f"--{name}/--no-{name}", name, default=None, help=f"{text} [header].")
-        for name, text in STEPS.items()
+        for name, text in SWITCHES.items()
     )
 )
 @oref_option

@@ -36,8 +36,8 @@ def demo_command(folder: str, device: str | None, backend: str | None, *, verbos
     """Simulate a visit in DIR [gpucti-demo], correct it, and show what was won, in a picture and a table."""
     from gpucti.demo import run_demo
 
-    with stages(verbose) as (say, watch), messages(say, verbose):
-        result = run_demo(folder, device=chosen_device(device, backend), progress=watch, overwrite=overwrite)
+    with stages(verbose) as (say, progress), messages(say, verbose):
+        result = run_demo(folder, device=chosen_device(device, backend), progress=progress, overwrite=overwrite)
     seconds = ", ".join(f"{part} {seconds:.0f}" for part, seconds in result.seconds.items())
     click.echo(f"\n{result.table}\nbackend {result.report.backend}; seconds: {seconds}")
     click.echo(f"table    {result.table_file}\npicture  {result.picture}")

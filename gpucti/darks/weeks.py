@@ -250,7 +250,7 @@ def weeks(period: AnnealPeriod, darks: Sequence[DarkFile], amp: str) -> tuple[We
     members = list(groups.values())
     if not members:
         return ()
-    inner = [_halfway(starts[one[-1].rootname], starts[other[0].rootname]) for one, other in pairwise(members)]
+    inner = [_halfway(starts[earlier[-1].rootname], starts[later[0].rootname]) for earlier, later in pairwise(members)]
     begins, ends = [period.start, *inner], [*inner, period.end]
     return tuple(
         Week(number, weekdark_name(amp, period, number), begin, end, tuple(group))

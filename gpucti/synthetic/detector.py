@@ -122,11 +122,11 @@ class Detector:
     def bad_bits(self) -> Bits:
         """DQ bits of the BPIXTAB, ``(SIZE, SIZE)``."""
         bits = np.zeros((SIZE, SIZE), np.int16)
-        for one in self.bad_pixels:
-            along = slice(one.x - 1, one.x - 1 + one.length), slice(one.y - 1, one.y)
-            up = slice(one.x - 1, one.x), slice(one.y - 1, one.y - 1 + one.length)
-            columns, rows = along if one.axis == 1 else up
-            bits[rows, columns] |= one.bits
+        for pixel in self.bad_pixels:
+            along = slice(pixel.x - 1, pixel.x - 1 + pixel.length), slice(pixel.y - 1, pixel.y)
+            up = slice(pixel.x - 1, pixel.x), slice(pixel.y - 1, pixel.y - 1 + pixel.length)
+            columns, rows = along if pixel.axis == 1 else up
+            bits[rows, columns] |= pixel.bits
         return bits
 
     @cached_property

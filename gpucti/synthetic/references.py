@@ -24,7 +24,11 @@ Maker = Callable[[], Sequence[Any]]
 def reference_files(oref: Path, plan: Schedule, detector: Detector, gz: str) -> Iterator[tuple[Path, Maker]]:
     """Yield the path of every reference file, ``gz`` added to its name, and what makes its HDUs."""
     modes = sorted(
-        {Mode(one.what.opt_elem, one.what.cenwave or 0) for one in plan.science if not one.what.is_image}
+        {
+            Mode(planned.what.opt_elem, planned.what.cenwave or 0)
+            for planned in plan.science
+            if not planned.what.is_image
+        }
         or {Mode("G430L", 4300)},
         key=lambda mode: (mode.name, mode.cenwave),
     )
@@ -37,7 +41,7 @@ def reference_files(oref: Path, plan: Schedule, detector: Detector, gz: str) -> 
         oref / f"sim_imp.fits{gz}",
         lambda: files.reference_table("sim_imp.fits", tables.imphttab(), PHOTZPT=PHOTZPT, PARNUM=1, DBTABLE="IMPHTTAB"),
     )
-    for gain in sorted({1, *(one.what.gain for one in plan.science)}):
+    for gain in sorted({1, *(planned.what.gain for planned in plan.science)}):
         yield oref / f"sim_g{gain}_bia.fits{gz}", partial(_bias, detector, gain)
     yield oref / f"sim_pfl.fits{gz}", lambda: files.reference_image(
         "sim_pfl.fits", "PIXEL-TO-PIXEL FLAT", "pixel flat",

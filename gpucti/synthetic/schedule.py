@@ -202,7 +202,7 @@ class Schedule:
         )
         if isinstance(exposures, (str, Observation)):
             exposures = (exposures,)
-        wanted = [_observation(one, gain) for one in exposures]
+        wanted = [_observation(exposure, gain) for exposure in exposures]
         whole("number of exposures", len(wanted), 1, 99)
         science = []
         for k, what in enumerate(wanted):
@@ -226,11 +226,11 @@ def _dark_day(k: int, n: int) -> float:
     return 1.1 + 4.8 * (k + 0.5) / n
 
 
-def _observation(one: str | Observation, gain: int | None) -> Observation:
+def _observation(exposure: str | Observation, gain: int | None) -> Observation:
     """Return what a word stands for: ``image``, ``spectrum``, a grating, or a grating and a wavelength."""
-    if isinstance(one, Observation):
-        return one
-    words = str(one).split()
+    if isinstance(exposure, Observation):
+        return exposure
+    words = str(exposure).split()
     chosen: dict[str, Any] = {} if gain is None else {"gain": gain}
     if words == ["image"]:
         return Observation(**chosen)
@@ -238,8 +238,8 @@ def _observation(one: str | Observation, gain: int | None) -> Observation:
         words = ["G430L"]
     if not words or words[0] not in GRATINGS or len(words) > 2 or (len(words) == 2 and not words[1].isdigit()):
         raise InputError(
-            f"exposure is {one!r}; expected 'image', 'spectrum', a grating ({', '.join(GRATINGS)}), a grating and a "
-            "wavelength ('G750M 6768'), or an Observation"
+            f"exposure is {exposure!r}; expected 'image', 'spectrum', a grating ({', '.join(GRATINGS)}), a grating "
+            "and a wavelength ('G750M 6768'), or an Observation"
         )
     wave = int(words[1]) if len(words) == 2 else None
     return Observation(words[0], wave, exptime=700.0, **chosen)

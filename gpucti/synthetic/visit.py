@@ -144,7 +144,7 @@ def simulate_visit(
     detector = Detector(seed, plan.anneals, Pctetab.default(), backend)
     _prepare(folder, overwrite=overwrite)
     science, darks, oref, truth, ref, anneals = (folder / part for part in (SCIENCE, DARKS, OREF, TRUTH, REF, ANNEALS))
-    roots = tuple(one.root for one in plan.science)
+    roots = tuple(planned.root for planned in plan.science)
     visit = Visit(folder, science, darks, oref, truth, ref, anneals, roots)
     for path in (visit.science, visit.darks, visit.oref, visit.truth, visit.ref):
         path.mkdir(parents=True, exist_ok=True)
@@ -165,15 +165,15 @@ def simulate_visit(
 
 def _files(visit: Visit, plan: Schedule, detector: Detector, gz: str) -> Iterator[tuple[Path, Maker]]:
     """Yield every FITS file of a visit and what makes its HDUs."""
-    for one in plan.science:
-        made = cache(partial(science_files, one, detector))  # one simulation, two files
-        yield visit.science / f"{one.root}_raw.fits{gz}", partial(_part, made, "raw")
-        yield visit.truth / f"{one.root}_truth.fits", partial(_part, made, "truth")
-        if not one.what.is_image:
-            yield visit.science / f"{one.root}_wav.fits{gz}", partial(wavecal_hdus, one, detector)
-            for name, start in zip(one.expnames, one.starts, strict=True):
+    for planned in plan.science:
+        made = cache(partial(science_files, planned, detector))  # one simulation, two files
+        yield visit.science / f"{planned.root}_raw.fits{gz}", partial(_part, made, "raw")
+        yield visit.truth / f"{planned.root}_truth.fits", partial(_part, made, "truth")
+        if not planned.what.is_image:
+            yield visit.science / f"{planned.root}_wav.fits{gz}", partial(wavecal_hdus, planned, detector)
+            for name, start in zip(planned.expnames, planned.starts, strict=True):
                 path = visit.science / f"{name[:8]}j_epc.fits{gz}"
-                yield path, partial(temperature_hdus, start, one.what.exptime)
+                yield path, partial(temperature_hdus, start, planned.what.exptime)
     for dark in plan.darks:
         yield visit.darks / f"{dark.root}_flt.fits{gz}", partial(dark_hdus, dark, detector)
     yield visit.truth / "dark_rate.fits", partial(dark_truth, detector, plan)
@@ -192,9 +192,9 @@ def _anneals(plan: Schedule) -> list[AnnealPeriod]:
     for number, start in enumerate(bounds):
         end = instant(bounds[number + 1]) if number + 1 < len(bounds) else None
         darks = [
-            Dark(one.root.upper(), headers.DARK_PROGRAMME, instant(one.start), DARK_SECONDS)
-            for one in plan.darks
-            if one.period == number
+            Dark(dark.root.upper(), headers.DARK_PROGRAMME, instant(dark.start), DARK_SECONDS)
+            for dark in plan.darks
+            if dark.period == number
         ]
         if darks:
             other, short = instant(start + 2.2), instant(start + 3.4)
@@ -207,9 +207,9 @@ def _anneals(plan: Schedule) -> list[AnnealPeriod]:
 
 def _readme(plan: Schedule, seed: int) -> str:
     science = "".join(
-        f"  {one.root}  {one.what.title}, {one.what.n_imsets} x {one.what.exptime:g} s, gain {one.what.gain}, "
-        f"{instant(one.starts[0])}\n"
-        for one in plan.science
+        f"  {planned.root}  {planned.what.title}, {planned.what.n_imsets} x {planned.what.exptime:g} s, "
+        f"gain {planned.what.gain}, {instant(planned.starts[0])}\n"
+        for planned in plan.science
     )
     n, first = len(plan.anneals) - 1, instant(plan.anneals[0])
     days = f"{len(plan.darks)} component darks of {n} annealing period{'s' * (n > 1)}, from {first} on"

@@ -45,3 +45,5 @@ STEPS = (
     Step("write_photmode", once=True),
     Step("PHOTCORR", "B", ("IMPHTTAB", "TDSTAB"), repeatable=True, once=True),
 )
+#: The flats, in the order in which they are multiplied.
+FLATS = next(step.files for step in STEPS if step.name == "FLATCORR")

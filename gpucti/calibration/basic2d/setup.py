@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from gpucti.calibration.basic2d.ccdtab import CcdMode, CcdParameters, read_ccd_parameters
 from gpucti.calibration.basic2d.dataquality import BadPixels, read_bad_pixels
 from gpucti.calibration.basic2d.flats import FlatField
-from gpucti.calibration.basic2d.order import STEPS
+from gpucti.calibration.basic2d.order import FLATS, STEPS
 from gpucti.calibration.refdata import ReferenceImage, ReferenceTable
 from gpucti.calibration.reffiles import HeaderReferences, References
 from gpucti.errors import InputError, ReferenceFileError
@@ -16,7 +16,6 @@ from gpucti.io.exposure import Exposure
 
 #: The steps that can be asked for, by name.
 SWITCHED = {step.name: step for step in STEPS if step.part}
-FLATS = SWITCHED["FLATCORR"].files
 
 
 @dataclass

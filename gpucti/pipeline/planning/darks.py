@@ -124,12 +124,12 @@ class _SuperdarkPlanner:
         self._require_combinable(selection)
         all_weeks = weeks(period, selection.used, amp)
         week = {headers.path: _week(headers, all_weeks) for headers in exposures}
-        chosen = all_weeks if self.options.all_weeks else [one for one in all_weeks if one in week.values()]
+        chosen = all_weeks if self.options.all_weeks else [each for each in all_weeks if each in week.values()]
         darks = [self._dark(dark) for dark in selection.used]
         basedark = self._superdark(basedark_name(amp, period), period, amp, darks, None)
-        of_week = {one.number: self._weekdark(one, period, amp, darks, basedark) for one in chosen}
+        of_week = {each.number: self._weekdark(each, period, amp, darks, basedark) for each in chosen}
         base = [basedark] if any(task.basedark is basedark for task in of_week.values()) else []
-        return [*base, *of_week.values()], {path: of_week[one.number] for path, one in week.items()}
+        return [*base, *of_week.values()], {path: of_week[each.number] for path, each in week.items()}
 
     def _require_combinable(self, selection: DarkSelection) -> None:
         """Raise unless the darks of a period can be combined."""

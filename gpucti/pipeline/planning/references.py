@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gpucti.calibration.base import Engine
-from gpucti.calibration.switches import FLATS, MAY_BE_BLANK
+from gpucti.calibration.basic2d.order import FLATS
+from gpucti.calibration.switches import MAY_BE_BLANK
 from gpucti.darks.anneals import AnnealPeriod
 from gpucti.darks.weeks import DarkFile
 from gpucti.errors import GpuctiError, MissingFileError
@@ -209,7 +210,7 @@ class _Update:
 
 def _needed(headers: ExposureHeaders, engine: Engine) -> dict[str, str]:
     """Return the references that an exposure uses as its header stands, but for a dark that the run replaces."""
-    return {one.keyword: one.name for one in engine.references(headers) if one.name and one.keyword != "DARKFILE"}
+    return {need.keyword: need.name for need in engine.references(headers) if need.name and need.keyword != "DARKFILE"}
 
 
 def _facts(headers: ExposureHeaders) -> dict[str, str]:

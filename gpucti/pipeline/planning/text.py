@@ -51,7 +51,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         ]
         yield from _table(("file", "", "corrected", "why"), rows)
     for title, listed in (
-        ("Listed darks that are not used", [f"{one.name}: {one.reason}" for one in plan.unneeded]),
+        ("Listed darks that are not used", [f"{dark.name}: {dark.reason}" for dark in plan.unneeded]),
         ("Listed darks that are missing", list(plan.missing)),
         ("Will not be made", [f"{t.root}: {s}" for t in plan.science for s in t.shortcomings]),
         ("Removed first", [str(path) for path in plan.deletions]),
@@ -94,7 +94,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
             }
             for task in plan.science
         ],
-        "refused": [{"raw": str(one.path), "reason": one.reason} for one in plan.refused],
+        "refused": [{"raw": str(exposure.path), "reason": exposure.reason} for exposure in plan.refused],
         "superdarks": [
             {
                 "path": str(task.path),
@@ -118,7 +118,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         ],
         "references_by_crds": {str(path): dict(names) for path, names in plan.references_by_crds.items()},
         "missing_darks": list(plan.missing),
-        "unneeded_darks": {one.name: one.reason for one in plan.unneeded},
+        "unneeded_darks": {dark.name: dark.reason for dark in plan.unneeded},
         "deletions": [str(path) for path in plan.deletions],
         "notes": list(plan.notes),
         "problems": list(plan.problems),

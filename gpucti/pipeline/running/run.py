@@ -161,14 +161,14 @@ def _run(plan: Plan, progress: Progress | None) -> Report:
         superdarks, darks = make_superdarks(plan, tools, run_log)
         done = calibrate_science(plan, tools, run_log)
         report = Report(
-            products=tuple(path for one in done for path in one.products),
+            products=tuple(path for exposure in done for path in exposure.products),
             reused=tuple(task.path for task in plan.science if task.reuse),
             superdarks=tuple(superdarks),
             superdarks_reused=tuple(task.path for task in plan.superdarks if task.reuse),
             darks=darks,
-            omitted=tuple(sentence for one in done for sentence in one.omitted),
+            omitted=tuple(sentence for exposure in done for sentence in exposure.omitted),
             notes=plan.notes,
-            repaired=sum(count for one in done for count in one.repairs),
+            repaired=sum(count for exposure in done for count in exposure.repairs),
             seconds=run_log.seconds | {"whole": time.perf_counter() - begin},
             backend=tools.backend.name,
             engine=tools.engine.name,
