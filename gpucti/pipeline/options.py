@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from gpucti.backends.base import Backend
+from gpucti.calibration import ENGINES
 from gpucti.errors import InputError
 from gpucti.options import CorrectionArguments, whole_number
 
-ENGINES = ("auto", "native", "hstcal")
 SINGLE_DARK_WEEK = ("stop", "basedark")
 
 
