@@ -71,16 +71,6 @@ class References:
         made: _T = self._kept[key]
         return made
 
-    # `find`, `required` and `reference_name` below are going: `of` takes their place.
-
-    def find(self, header: fits.Header, keyword: str, folder: Path) -> Path | None:
-        """See `HeaderReferences.find`."""
-        return HeaderReferences(Cards(header, "primary header"), folder, self).find(keyword)
-
-    def required(self, header: fits.Header, keyword: str, folder: Path) -> Path:
-        """See `HeaderReferences.required`."""
-        return HeaderReferences(Cards(header, "primary header"), folder, self).required(keyword)
-
     def image(self, path: Path) -> ReferenceImage:
         """Return the first image set of a file.
 
@@ -206,11 +196,6 @@ class HeaderReferences:
     def table(self, keyword: str, extension: int | str = 1) -> ReferenceTable:
         """Return a table of the file that a keyword names; see `References.table`."""
         return self.run.table(self.required(keyword), extension)
-
-
-def reference_name(header: fits.Header, keyword: str) -> str:
-    """See `HeaderReferences.name`."""
-    return Cards(header, "primary header").file(keyword)
 
 
 def _variable(name: str) -> str:

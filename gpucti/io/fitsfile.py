@@ -159,31 +159,3 @@ def read_image(hdu: fits.ImageHDU, where: str, error: type[GpuctiError] = InputE
         cards.number(name, default)
     pixels: npt.NDArray[Any] = hdu.data
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-
-
-# The readers below are going: `gpucti.io.cards.Cards` takes their place.
-
-
-def keyword(header: fits.Header, name: str, where: str, **default: Any) -> Any:
-    """See `Cards.value`."""
-    return Cards(header, where).value(name, **default)
-
-
-def number_keyword(header: fits.Header, name: str, where: str, **default: Any) -> float:
-    """See `Cards.number`."""
-    return Cards(header, where).number(name, **default)
-
-
-def integer_keyword(header: fits.Header, name: str, where: str, **default: Any) -> int:
-    """See `Cards.whole`."""
-    return Cards(header, where).whole(name, **default)
-
-
-def text_keyword(header: fits.Header, name: str, where: str, **default: Any) -> str:
-    """See `Cards.text`."""
-    return Cards(header, where).text(name, **default)
-
-
-def amp_keyword(header: fits.Header, where: str) -> str:
-    """See `Cards.amp`."""
-    return Cards(header, where).amp()

@@ -233,16 +233,16 @@ def _asinh_norm(middle: float, width: float, low: float, high: float) -> FuncNor
 
 def _ticks(norm: FuncNorm) -> list[float]:
     """Return values that lie apart on the scale, the roundest first: zero, powers of ten."""
-    assert norm.vmin is not None and norm.vmax is not None
-    top = max(abs(norm.vmin), abs(norm.vmax))
+    low, high = norm.vmin or 0.0, norm.vmax or 0.0
+    top = max(abs(low), abs(high))
     powers = [10.0**k for k in range(math.floor(math.log10(top)), math.floor(math.log10(top)) - 6, -1)]
     round_values = [digit * power for digits in ((1,), (5, 2)) for power in powers for digit in digits]
     ticks: list[float] = []
     places: list[float] = []
-    others = MaxNLocator(8).tick_values(norm.vmin, norm.vmax)
+    others = MaxNLocator(8).tick_values(low, high)
     for value in [0.0, *(sign * value for value in round_values for sign in (1, -1)), *map(float, others)]:
         place = float(norm(value))
-        if norm.vmin <= value <= norm.vmax and all(abs(place - other) > TICKS_APART for other in places):
+        if low <= value <= high and all(abs(place - other) > TICKS_APART for other in places):
             ticks.append(value)
             places.append(place)
     return sorted(ticks)

@@ -202,8 +202,7 @@ def _facts(planned: Planned, warmth: list[float]) -> dict[str, Any]:
 
 
 def _mode(what: Observation) -> Mode:
-    assert what.cenwave is not None
-    return Mode(what.opt_elem, what.cenwave)
+    return Mode(what.opt_elem, what.cenwave or 0)  # a spectrum always has one
 
 
 def _picture(name: str, image: Floats, version: int = 1) -> fits.ImageHDU:

@@ -206,18 +206,13 @@ class Schedule:
         whole("number of exposures", len(wanted), 1, 99)
         science = []
         for k, what in enumerate(wanted):
-            what = replace(
-                what,
-                period=whole(
-                    "period", 1 + k * periods // len(wanted) if what.period is None else what.period, 1, periods
-                ),
-                week=whole("week", min(2, len(counts)) if what.week is None else what.week, 1, len(counts)),
-            )
-            assert what.period is not None and what.week is not None
-            day = WEEK_DAYS * (what.week - 1) + 3.05 + 0.15 * k % 1.5
-            first = seconds_later(anneals[what.period - 1], 86400.0 * day)
+            period = whole("period", 1 + k * periods // len(wanted) if what.period is None else what.period, 1, periods)
+            week = whole("week", min(2, len(counts)) if what.week is None else what.week, 1, len(counts))
+            day = WEEK_DAYS * (week - 1) + 3.05 + 0.15 * k % 1.5
+            first = seconds_later(anneals[period - 1], 86400.0 * day)
             starts = tuple(seconds_later(first, i * (what.exptime + PAUSE)) for i in range(what.n_imsets))
-            science.append(Planned(what, f"ogv1{k + 1:02d}010", starts, superdark_name(what.period, what.week)))
+            placed = replace(what, period=period, week=week)
+            science.append(Planned(placed, f"ogv1{k + 1:02d}010", starts, superdark_name(period, week)))
         return cls(tuple(science), darks, anneals)
 
 

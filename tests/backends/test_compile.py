@@ -101,6 +101,19 @@ def test_constants_reach_the_kernels_as_definitions_alone():
     assert not numbers & constants
 
 
+def test_definitions_reach_the_compiler_whole(nvrtc):
+    """Oracle: the package's constants; a compiler driver may take a comma for the end of a definition."""
+    checks = ""
+    for name, value in DEFINITIONS.items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        checks += f"constexpr double of_{name}[] = {{{name}}};\n"
+        checks += f'static_assert(sizeof(of_{name}) == {len(numbers)} * sizeof(double), "");\n'
+        checks += "".join(f'static_assert(of_{name}[{i}] == {number!r}, "");\n' for i, number in enumerate(numbers))
+    compiled, log = build(nvrtc, checks, *compiler_options())
+    assert compiled, log
+    assert not build(nvrtc, checks.replace("0.6", "0.7"), *compiler_options())[0]  # the checks check
+
+
 def test_a_broken_kernel_is_reported_with_its_line(nvrtc):
     compiled, log = build(nvrtc, source("noise").replace("double value = noise[pixel];", "double value = ;"))
     assert not compiled

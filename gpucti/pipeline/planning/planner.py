@@ -23,7 +23,7 @@ from gpucti.errors import InputError, MissingFileError
 from gpucti.io.exposure import ExposureHeaders
 from gpucti.io.headers import last_pctetab, read_primary, start_time
 from gpucti.io.inputs import first_existing
-from gpucti.io.selection import find_science
+from gpucti.io.selection import Candidate, find_science
 from gpucti.model.pctetab import Pctetab
 from gpucti.pipeline.options import RunArguments, RunOptions
 from gpucti.pipeline.planning.darks import NO_SUPERDARKS, DarkNeed, plan_superdarks
@@ -36,7 +36,7 @@ from gpucti.pipeline.planning.science import (
     require_science_folder,
     waiting_task,
 )
-from gpucti.pipeline.planning.tasks import Folders, Plan, Refused, ScienceTask, SuperdarkTask, Tools
+from gpucti.pipeline.planning.tasks import Folders, Plan, ScienceTask, SuperdarkTask, Tools
 from gpucti.references.crds import CrdsSetup, crds_setup
 from gpucti.references.names import run_environment
 
@@ -76,20 +76,25 @@ def plan(
 
 
 def replan(before: Plan, anneals: tuple[AnnealPeriod, ...]) -> Plan:
-    """Return the plan that follows on one whose darks have been fetched; the archive is not asked again."""
-    return _plan(before.folders, replace(before.options, download=False), anneals)
+    """Return the plan that follows on one whose darks have been fetched.
+
+    The archive is not asked again, and neither raw exposures nor reference files are read again.
+    """
+    return _plan(before.folders, replace(before.options, download=False), anneals, before)
 
 
-def _plan(folders: Folders, options: RunOptions, anneals: tuple[AnnealPeriod, ...] | None) -> Plan:
-    """Return the plan, with the periods of `anneals` where they are known already."""
+def _plan(
+    folders: Folders, options: RunOptions, anneals: tuple[AnnealPeriod, ...] | None, before: Plan | None = None
+) -> Plan:
+    """Return the plan, with the periods of `anneals` and the tools and raw files of `before` where they are known."""
     problems = Problems()
     environment, crds = _environment(folders, options, problems)
-    tools = _tools(folders, options, environment, problems)
-    exposures, refused = _exposures(folders.science, options, problems)
-    if tools is None:
-        done = Plan(folders, options, None, refused)
-    else:
-        done = _work(Plan(folders, options, tools, refused), tools, exposures, anneals, crds, problems)
+    known = None if before is None else before.tools
+    tools = known or _tools(folders, options, environment, problems)
+    candidates = _candidates(folders.science, options, problems) if before is None else before.candidates
+    begun = Plan(folders, options, tools, candidates)
+    exposures = _exposures(begun, problems)
+    done = begun if tools is None else _work(begun, tools, exposures, anneals, crds, problems)
     return replace(done, notes=tuple(problems.notes), problems=tuple(problems.found))
 
 
@@ -129,33 +134,37 @@ def _pctetab(folders: Folders, options: RunOptions) -> Pctetab:
     return Pctetab.default() if there is None else Pctetab.read(there)
 
 
-def _exposures(
-    folder: Path, options: RunOptions, problems: Problems
-) -> tuple[list[ExposureHeaders], tuple[Refused, ...]]:
-    """Return the exposures that can be corrected, and those that are left out."""
-    exposures: list[ExposureHeaders] = []
-    refused: tuple[Refused, ...] = ()
+def _candidates(folder: Path, options: RunOptions, problems: Problems) -> tuple[Candidate, ...]:
+    """Return the raw files of a folder that products can be written to."""
     try:
         require_science_folder(folder)
     except InputError as error:
         problems.add(error)
-        return exposures, refused
+        return ()
     if not os.access(folder, os.W_OK | os.X_OK):
         problems.add(f"{folder}: cannot be written to, and products go beside the raw files; copy those elsewhere")
     with problems.collecting():
         candidates = find_science(folder, allow=options.allow, crds_update=options.crds_update)
-        refused = tuple(Refused(one.path, one.reason) for one in candidates if one.reason is not None)
-        for candidate in candidates:
-            if candidate.reason is None:
-                with problems.collecting():
-                    headers = candidate.require_headers()
-                    headers.require_uncorrected()
-                    exposures.append(headers)
-        if not exposures and not problems.found:
-            what = "no *_raw.fits files" if not candidates else "none of the raw files can be corrected"
-            reasons = "".join(f"\n  {one.path.name}: {one.reason}" for one in refused)
-            raise MissingFileError(f"{what}{reasons}", where=folder)
-    return exposures, refused
+        if not candidates and not problems.found:
+            raise MissingFileError("no *_raw.fits files", where=folder)
+        return tuple(candidates)
+    return ()
+
+
+def _exposures(begun: Plan, problems: Problems) -> list[ExposureHeaders]:
+    """Return the exposures that can be corrected."""
+    exposures: list[ExposureHeaders] = []
+    for candidate in begun.candidates:
+        if candidate.reason is None:
+            with problems.collecting():
+                headers = candidate.require_headers()
+                headers.require_uncorrected()
+                exposures.append(headers)
+    if begun.candidates and not exposures and not problems.found:
+        reasons = "".join(f"\n  {refused.path.name}: {refused.reason}" for refused in begun.refused)
+        folder = begun.folders.science
+        problems.add(MissingFileError(f"none of the raw files can be corrected{reasons}", where=folder))
+    return exposures
 
 
 def _work(

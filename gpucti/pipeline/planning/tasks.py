@@ -20,6 +20,7 @@ from gpucti.darks.anneals import AnnealPeriod, Dark
 from gpucti.darks.weeks import DarkFile
 from gpucti.errors import PlanError
 from gpucti.io.exposure import ExposureHeaders
+from gpucti.io.selection import Candidate
 from gpucti.pipeline.options import RunOptions
 
 #: From CalSTIS's kind to the suffix of a product made of CTI-corrected pixels, as stis_cti renames them.
@@ -200,8 +201,8 @@ class Plan:
         How.
     tools : Tools or None
         What it works with; None if that cannot be had (`problems` says why): then nothing else is planned.
-    refused : tuple of Refused
-        Exposures left out.
+    candidates : tuple of Candidate
+        The raw files of the folder, those that are left out too.
     science : tuple of ScienceTask
         Exposures to calibrate.
     superdarks : tuple of SuperdarkTask
@@ -223,7 +224,7 @@ class Plan:
     folders: Folders
     options: RunOptions
     tools: Tools | None
-    refused: tuple[Refused, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
     science: tuple[ScienceTask, ...] = ()
     superdarks: tuple[SuperdarkTask, ...] = ()
     missing: tuple[str, ...] = ()
@@ -247,13 +248,18 @@ class Plan:
         return self.tools
 
     @property
+    def refused(self) -> tuple[Refused, ...]:
+        """Exposures left out."""
+        return tuple(Refused(file.path, file.reason) for file in self.candidates if file.reason is not None)
+
+    @property
     def darks(self) -> tuple[DarkTask, ...]:
         """Component darks of the super-darks that will be made, each once, in order."""
         needed = [dark for task in self.superdarks if not task.reuse for dark in task.darks]
         return tuple(dict.fromkeys(needed))
 
     @property
-    def renamed(self) -> Mapping[Path, Mapping[str, str]]:
+    def references_by_crds(self) -> Mapping[Path, Mapping[str, str]]:
         """What `crds_update` changes: by file, names of references by keyword in place of those in its header."""
         names = {task.path: task.headers.names for task in self.science}
         names |= {dark.file.path: dict(dark.file.names) for task in self.superdarks for dark in task.darks}

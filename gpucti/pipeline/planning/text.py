@@ -116,7 +116,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
             }
             for dark in plan.darks
         ],
-        "references_by_crds": {str(path): dict(names) for path, names in plan.renamed.items()},
+        "references_by_crds": {str(path): dict(names) for path, names in plan.references_by_crds.items()},
         "missing_darks": list(plan.missing),
         "unneeded_darks": {one.name: one.reason for one in plan.unneeded},
         "deletions": [str(path) for path in plan.deletions],

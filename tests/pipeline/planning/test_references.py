@@ -183,7 +183,7 @@ def test_a_super_dark_of_the_users_own_stays(
     assert "my_drk.fits (your own)" in task.dark
     assert task.primary["DARKFILE"] == "mydarks$my_drk.fits"
     assert task.primary["BIASFILE"] == f"oref${archive.names['BIASFILE']}"
-    assert "DARKFILE" not in it.renamed[task.path]
+    assert "DARKFILE" not in it.references_by_crds[task.path]
 
 
 def test_what_crds_cannot_provide(

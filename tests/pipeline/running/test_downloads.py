@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from astropy.io import fits
 from gpucti import cli, correct, plan
 from gpucti.darks.anneals import AnnealPeriod, read_anneals, write_anneals
 from gpucti.errors import MissingDarksError, PlanError
+from gpucti.io import fitsfile
 from support.archive_server import Server, archive_of, loopback_only, serve, status
 from support.visits import Case, outputs, truncated
 
@@ -65,6 +69,25 @@ def test_from_raw_files_alone(case: Case, server: Server, expected: Any, monkeyp
     assert len(again.reused) == 2 and not again.products
     assert correct(*case.folders, **options(case, server)).products == ()
     assert refused == []
+
+
+def test_fetching_reads_nothing_again(case: Case, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raw files: once for both plans, once for the run; references once. Oracle: the one function that reads files."""
+    read: Counter[str] = Counter()
+    really = fitsfile.read_stored
+
+    def counting(path: Path, *arguments: Any) -> bytes:
+        read[path.name] += 1
+        return really(path, *arguments)
+
+    for module in ("io.fitsfile", "io.selection", "calibration.reffiles"):
+        assert hasattr(import_module(f"gpucti.{module}"), "read_stored")
+        monkeypatch.setattr(f"gpucti.{module}.read_stored", counting)
+    correct(*case.folders, **options(case, server))
+    raws = [path.name for path in case.science.glob("*_raw.fits")]
+    assert raws and [read[name] for name in raws] == [2] * len(raws)
+    references = {path.name: read[path.name] for path in case.oref.iterdir()}
+    assert sum(references.values()) > 10 and max(references.values()) == 1
 
 
 def test_dry_run_shows_and_changes_nothing(case: Case, server: Server, capsys: pytest.CaptureFixture[str]) -> None:

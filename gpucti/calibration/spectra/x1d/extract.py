@@ -133,7 +133,7 @@ def _extract_imset(
     dq = np.asarray(imset.dq).astype(np.int16)
     traces = tables.traces.on(setting.start)
     nominal = _nominal(traces, tables.slit, setting, options)
-    search = find_offset(sci, dq, traces, nominal, parameters.maxsearch or 0, setting.flags, pixels, backend)
+    search = find_offset(sci, dq, traces, nominal, parameters.maxsrch or 0, setting.flags, pixels, backend)
     if search.offset is None:
         return search.reason
     line = nominal + search.offset
@@ -173,7 +173,7 @@ def _extract_imset(
         "DQ": sums.dq | flux.dq,
         "A2CENTER": line * scale + pixels.zero[1] + 1.0,
         "EXTRSIZE": box_height,
-        "MAXSRCH": int(parameters.stored_maxsearch * scale),
+        "MAXSRCH": int(parameters.stored_maxsrch * scale),
         "BK1SIZE": parameters.back_size[0] * scale,
         "BK2SIZE": parameters.back_size[1] * scale,
         "BK1OFFST": parameters.back_offset[0] * scale,
@@ -181,12 +181,14 @@ def _extract_imset(
         "EXTRLOCY": row,
         "OFFSET": search.offset,
     }
-    own: dict[str, tuple[Any, str]] = {"CRSCROFF": (search.offset, "[pixel] of the spectrum from its nominal place")}
+    keywords: dict[str, tuple[Any, str]] = {
+        "CRSCROFF": (search.offset, "[pixel] of the spectrum from its nominal place")
+    }
     if velocity is not None:
-        own["V_HELIO"] = (velocity, "[km/s] heliocentric radial velocity")
+        keywords["V_HELIO"] = (velocity, "[km/s] heliocentric radial velocity")
     trailer.say(f"Image set {number}: spectrum extracted at row {values['A2CENTER']:.3f}")
     in_flux = tables.flux is not None or tables.no_error
-    return spectrum_table(values, number, imset.headers[0], own, flux=in_flux)
+    return spectrum_table(values, number, imset.headers[0], keywords, flux=in_flux)
 
 
 def _nominal(traces: Traces, slit: Slit, setting: Setting, options: ExtractOptions) -> float:
@@ -227,7 +229,7 @@ def _sum(
         background = fit_background(
             sci, dq, centre, parameters.back_size, parameters.back_offset, tilt, parameters.back_order, setting.pixels
         )
-    smoothing = options.smoothing != "off"
+    smoothing = options.bksmode != "off"
     sums = sum_box(
         sci,
         err,

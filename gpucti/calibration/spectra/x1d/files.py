@@ -8,9 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
@@ -156,31 +154,25 @@ def x1d(
     OutputExistsError
         An output exists.
     """
-    if bksmode == "average":
-        raise InputError("bksmode is 'average', which is not offered; expected median or off")
-    if bksmode not in ("median", "off"):
-        raise InputError(f"bksmode is {bksmode!r}; expected median or off")
-    numbers = {
-        "extrsize": extrsize,
-        "a2center": a2center,
-        "maxsearch": maxsrch,
-        "bk1size": bk1size,
-        "bk2size": bk2size,
-        "bk1offst": bk1offst,
-        "bk2offst": bk2offst,
-        "bktilt": bktilt,
-        "backord": backord,
-        "bksorder": bksorder,
-        "xoffset": 0.0 if xoffset is None else xoffset,
-    }
-    steps = {
-        "backcorr": backcorr,
-        "dispcorr": dispcorr,
-        "helcorr": helcorr,
-        "fluxcorr": fluxcorr,
-        "ctecorr": ctecorr,
-    }
-    options = _options(numbers, steps, bksmode)
+    options = ExtractOptions(
+        extrsize=extrsize,
+        a2center=a2center,
+        maxsrch=maxsrch,
+        bk1size=bk1size,
+        bk2size=bk2size,
+        bk1offst=bk1offst,
+        bk2offst=bk2offst,
+        bktilt=bktilt,
+        backord=backord,
+        bksmode=bksmode,
+        bksorder=bksorder,
+        xoffset=xoffset,
+        backcorr=_step("backcorr", backcorr),
+        dispcorr=_step("dispcorr", dispcorr),
+        helcorr=_step("helcorr", helcorr),
+        fluxcorr=_step("fluxcorr", fluxcorr),
+        ctecorr=_step("ctecorr", ctecorr),
+    )
     jobs = _plan(files, outdir, options, overwrite=overwrite)
     references = References(run_environment(None if oref is None else _folder(oref), Path()))
     backend = get_backend(device)
@@ -197,17 +189,7 @@ def x1d(
     return [job.output for job in jobs]
 
 
-def _options(numbers: dict[str, Any], steps: dict[str, bool | str | None], bksmode: str) -> ExtractOptions:
-    """Return the options, under the names of this function in messages."""
-    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in numbers.items()}
-    chosen: dict[str, Any] = {name: _choice(name, value) for name, value in steps.items()}
-    try:
-        return ExtractOptions(**plain, **chosen, smoothing=bksmode)
-    except InputError as error:
-        raise InputError(str(error).replace("maxsearch", "maxsrch")) from None
-
-
-def _choice(name: str, value: bool | str | None) -> bool | None:
+def _step(name: str, value: bool | str | None) -> bool | None:
     """Return what is wanted of a step; text as for stistools."""
     if value is None or isinstance(value, bool):
         return value

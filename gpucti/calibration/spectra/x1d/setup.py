@@ -112,11 +112,11 @@ class Setting(NamedTuple):
 def chosen_steps(exposure: Exposure, options: ExtractOptions, trailer: Trailer) -> Steps:
     """Return what is to be done, from switches and options."""
 
-    def wanted(name: str, choice: bool | None) -> bool:
+    def performed(name: str, choice: bool | None) -> bool:
         return switch(exposure, name) == "PERFORM" if choice is None else choice
 
-    dispcorr = wanted("DISPCORR", options.dispcorr)
-    helcorr, fluxcorr = wanted("HELCORR", options.helcorr), wanted("FLUXCORR", options.fluxcorr)
+    dispcorr = performed("DISPCORR", options.dispcorr)
+    helcorr, fluxcorr = performed("HELCORR", options.helcorr), performed("FLUXCORR", options.fluxcorr)
     if not dispcorr and (helcorr or fluxcorr):
         names = " and ".join(name for name, done in (("HELCORR", helcorr), ("FLUXCORR", fluxcorr)) if done)
         raise exposure.cards.wrong(
@@ -133,7 +133,7 @@ def chosen_steps(exposure: Exposure, options: ExtractOptions, trailer: Trailer) 
             )
         trailer.say("CTECORR not done: the pixels are CTI-corrected already (PCTECORR is COMPLETE)")
         cte = False
-    return Steps(wanted("BACKCORR", options.backcorr), dispcorr, helcorr, fluxcorr, cte and fluxcorr)
+    return Steps(performed("BACKCORR", options.backcorr), dispcorr, helcorr, fluxcorr, cte and fluxcorr)
 
 
 def read_tables(
@@ -200,7 +200,7 @@ def read_setting(primary: Cards, sci: Cards, tables: ExtractionTables, options: 
         exposed=Exposed(exptime, gain, float(primary.number("READNSE", default=0)), dark, combined),
         start=start,
         middle=(start + end) / 2.0,
-        shift=(shift[0] + options.xoffset, shift[1]),
+        shift=(shift[0] + (options.xoffset or 0.0), shift[1]),
         flags=sci.whole("SDQFLAGS", default=DEFAULT_FLAGS),
         plate_scale=scale,
         temperature=detector_temperature(sci),

@@ -106,7 +106,7 @@ class ExtractedSpectra:
 
 
 def spectrum_table(
-    values: dict[str, Any], number: int, sci_header: fits.Header, own: dict[str, tuple[Any, str]], *, flux: bool
+    values: dict[str, Any], number: int, sci_header: fits.Header, keywords: dict[str, tuple[Any, str]], *, flux: bool
 ) -> fits.BinTableHDU:
     """Return the table of one spectrum.
 
@@ -118,7 +118,7 @@ def spectrum_table(
         Of the image set: EXTVER.
     sci_header : fits.Header
         Its keywords, but for those of an image, come into the header of the table.
-    own : mapping
+    keywords : mapping
         Further keywords: value and comment.
     flux : bool
         Whether ERROR is in units of flux.
@@ -143,7 +143,7 @@ def spectrum_table(
     for card in sci_header.cards:
         if card.keyword not in IMAGE_KEYWORDS and not isinstance(card.value, fits.card.Undefined):
             table.header.append((card.keyword, _fifteen_digits(card.value), card.comment), end=True)
-    for name, (value, comment) in own.items():
+    for name, (value, comment) in keywords.items():
         table.header[name] = (_fifteen_digits(value), comment)
     return table
 

@@ -24,8 +24,6 @@ from support.recorded import extraction
 from support.stis_files import change, digest, listing
 
 RECORDED = extraction()
-#: What options of `ExtractOptions` are called here, as in stistools.
-NAMES = {"maxsearch": "maxsrch", "smoothing": "bksmode"}
 CORRECTED = {"PCTECORR": "COMPLETE"}
 
 
@@ -85,7 +83,7 @@ def header(path: Path) -> fits.Header:
 )
 def test_options(name: str, own: Path) -> None:
     """Oracle: CalSTIS's cs6 with the same options, recorded: the same bits in every column."""
-    given = {NAMES.get(option, option): value for option, value in CASES[name].options.items()}
+    given = CASES[name].options
     if name == "peak_at_end":  # CalSTIS makes no file then
         with pytest.raises(EngineError, match=r"case_flt.fits: no spectrum was extracted. .*a2center"):
             gpucti.x1d(own / "case_flt.fits", **given)
