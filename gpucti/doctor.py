@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from gpucti._version import __version__
 from gpucti.backends import available
-from gpucti.calibration.hstcal import available as hstcal_available
+from gpucti.calibration.hstcal import PROGRAMS, available as hstcal_available
 from gpucti.detector import MJD_ZERO
 from gpucti.errors import GpuctiError
 from gpucti.io.dates import as_utc
@@ -163,7 +163,8 @@ def _backends() -> Iterator[Finding]:
 def _engines(environment: Mapping[str, str]) -> Iterator[Finding]:
     yield Finding("engine native", OK, f"part of gpucti {__version__}")
     runs, detail = hstcal_available(environment)
-    remedy = "pip install stistools" if "stistools" in detail else "conda install -c conda-forge hstcal"
+    programs = all(shutil.which(name, path=environment.get("PATH")) for name in PROGRAMS)
+    remedy = "pip install stistools" if programs else "conda install -c conda-forge hstcal"
     yield Finding("engine hstcal", OK if runs else LACKING, detail, "" if runs else f"{remedy} (not needed: native is)")
 
 
@@ -214,7 +215,7 @@ def _crds(environment: Mapping[str, str], ref_dir: Path, oref: Path | None, answ
     config = cache_folder(env, "CRDS_CFGPATH", "config") / "server_config"
     context, synced, problem = _cached_rules(config)
     context = env.get("CRDS_CONTEXT") or context
-    chosen = next((note for note in setup.notes if note.startswith("CRDS_PATH")), "")
+    chosen = setup.cache_note
     if context and not problem:
         yield Finding("CRDS cache", OK, f"{setup.cache}, rules {context}" + (f", of {synced}" if synced else ""))
     else:

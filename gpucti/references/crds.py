@@ -59,12 +59,15 @@ class CrdsSetup:
         Where the cache has the reference files of the instrument.
     notes : tuple of str
         What was chosen that the user did not say, and why.
+    cache_note : str
+        That of `notes` which is about the cache; empty if it is the user's own.
     """
 
     environment: Mapping[str, str]
     cache: Path
     oref: Path
     notes: tuple[str, ...]
+    cache_note: str
 
 
 class Asked(NamedTuple):
@@ -144,15 +147,15 @@ def crds_setup(environment: Mapping[str, str], ref_dir: Path, oref: str | os.Pat
         env["CRDS_SERVER_URL"] = SERVER
         notes.append(f"CRDS_SERVER_URL is not set: {SERVER} is asked")
     central = env.get("CRDS_DEFAULT_CACHE", CENTRAL_STORE)
-    env, of_user, note = _choose_cache(env, ref_dir.absolute(), central)
-    notes += [note] if note else []
+    env, of_user, cache_note = _choose_cache(env, ref_dir.absolute(), central)
+    notes += [cache_note] if cache_note else []
     cache = Path(env.get("CRDS_PATH_SINGLE") or env["CRDS_PATH"])
     if _same(os.fspath(cache), central) and not _writable(cache):
         env["CRDS_READONLY_CACHE"] = "1"
     folder, references = _reference_folder(env), cache_folder(env, "CRDS_REFPATH", "references")
     notes += _check_oref(env.get("oref", ""), oref, folder, references, of_user=of_user)
     env["oref"] = f"{folder}{os.sep}"
-    return CrdsSetup(env, cache, folder, tuple(notes))
+    return CrdsSetup(env, cache, folder, tuple(notes), cache_note)
 
 
 def _choose_cache(env: dict[str, str], ref_dir: Path, central: str) -> tuple[dict[str, str], bool, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 
 from gpucti import cli
 from gpucti._version import __version__
+from gpucti.calibration import ENGINES
 from gpucti.model.pctetab import Pctetab
+from gpucti.pipeline.options import SINGLE_DARK_WEEK, RunOptions
 from support.stis_files import stis_file
 
 
@@ -87,6 +90,15 @@ def test_which_commands_have_the_shared_options() -> None:
     assert having("-v") == [*works, "simulate", "demo"]
     assert having("--oref") == ["correct", *works[2:5], "cte", "add-cti", "doctor"]
     assert having("--json") == ["correct", "darks", "doctor"]
+
+
+def test_choices_are_those_of_the_library() -> None:
+    """Oracle: what `RunOptions` takes; the command line does not import it for its help."""
+    known = options(ALL["correct"])
+    for spelling, choices in (("--engine", ENGINES), ("--single-dark-week", SINGLE_DARK_WEEK)):
+        assert tuple(known[spelling].type.choices) == choices
+    fields = {option.name for option in known.values()} - {"dark_dir", "ref_dir", "backend", "dry_run", "json_file"}
+    assert fields - {"verbose", "loud"} < {field.name for field in dataclasses.fields(RunOptions)}
 
 
 @pytest.mark.parametrize("name", having("--json"))
