@@ -100,18 +100,10 @@ COVERED_BY = {
     "calibration/crreject/test_crreject.py": (
         "calibration/crreject/combine calibration/crreject/hits calibration/crreject/sky calibration/crreject/table"
     ),
-    "calibration/spectra/test_tables.py": (
-        "calibration/spectra/aperture calibration/spectra/interpolate calibration/spectra/throughput "
-        "calibration/spectra/trace calibration/spectra/x2d/grid"
-    ),
-    "calibration/spectra/wavecal/test_wavecal.py": (
-        "calibration/spectra/wavecal/cosmic_rays calibration/spectra/wavecal/lamps calibration/spectra/wavecal/peaks "
-        "calibration/spectra/wavecal/shifts calibration/spectra/wavecal/shutter calibration/spectra/wavecal/slits"
-    ),
     "calibration/spectra/x1d/test_extract.py": (
         "calibration/spectra/constants calibration/spectra/x1d/background calibration/spectra/x1d/boxsum "
         "calibration/spectra/x1d/empirical_cte calibration/spectra/x1d/flux calibration/spectra/x1d/locate "
-        "calibration/spectra/x1d/parameters calibration/spectra/x1d/setup calibration/spectra/x1d/table"
+        "calibration/spectra/x1d/setup calibration/spectra/x1d/table"
     ),
     "calibration/spectra/x2d/test_rectify.py": "calibration/spectra/x2d/brightness",
     "cli/test_cli.py": "cli/common cli/files",
