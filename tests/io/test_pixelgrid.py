@@ -38,5 +38,5 @@ def test_a_subarray() -> None:
 
 @pytest.mark.parametrize("cards", [{"LTM1_1": 0.0}, {"LTM2_2": -1.0}, {"LTM1_1": 3.0}, {"LTV1": 1e9}])
 def test_nonsense(cards: dict[str, float]) -> None:
-    with pytest.raises(InputError, match=r"x\[SCI,1\]: LTM is .*; expected image pixels per detector pixel"):
+    with pytest.raises(InputError, match=r"x\[SCI,1\]: LTM is .*; expected 1 over the binning"):
         grid(**cards)
