@@ -1,18 +1,22 @@
 """Print what the CUDA kernels take of a multiprocessor: registers, stack frame, spills. Needs no GPU.
 
-The compiler is NVRTC through CuPy, as at run time, or else nvcc: ``python benchmarks/cuda_resources.py [nvcc]``.
-The stack frame is the ring of segments, indexed at run time and therefore in local memory; a spill would be a
-register that found no room.
+    python benchmarks/cuda_resources.py [--nvcc] [--output FILE]
+
+The compiler is NVRTC through CuPy, as at run time, or else nvcc. The stack frame is the ring of segments, indexed at
+run time and therefore in local memory; a spill would be a register that found no room.
 """
 
-import datetime
+from __future__ import annotations
+
 import re
 import subprocess
-import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from gpucti.backends._cuda import compiler_options, source
+from common import machine, parser, publish, table
+
+from gpucti.backends._cuda_device import COMPILER_OPTIONS, compiler_options, source
 
 FILES = ("readout", "restore", "noise")
 TARGETS = ("sm_80", "sm_90", "sm_100")
@@ -24,8 +28,12 @@ KERNEL = re.compile(
 )
 
 
-def nvrtc():
-    """Return the version of NVRTC and a function (file, target) -> its log; None without CuPy."""
+#: Name and version of a compiler, and what gives its log for a file and a target.
+Compiler = tuple[str, Callable[[str, str], str]]
+
+
+def nvrtc() -> Compiler | None:
+    """Return NVRTC as CuPy finds it; None without CuPy."""
     try:
         from cupy.cuda import nvrtc as library
 
@@ -33,7 +41,7 @@ def nvrtc():
     except (ImportError, OSError, RuntimeError):
         return None
 
-    def log(file, target):
+    def log(file: str, target: str) -> str:
         program = library.createProgram(source(file), f"{file}.cu", (), ())
         library.compileProgram(program, (*compiler_options(), f"--gpu-architecture={target}", "--ptxas-options=-v"))
         return library.getProgramLog(program)
@@ -41,41 +49,39 @@ def nvrtc():
     return version, log
 
 
-def nvcc():
-    """Return the same for nvcc, which must be on the PATH."""
+def nvcc() -> Compiler:
+    """Return nvcc, which must be on the PATH."""
     version = re.search(r"release [\d.]+, V([\d.]+)", subprocess.check_output(["nvcc", "--version"], text=True))
 
-    def log(file, target):
+    def log(file: str, target: str) -> str:
         with tempfile.TemporaryDirectory() as folder:
             text = Path(folder) / f"{file}.cu"
             text.write_text(source(file))
-            command = [
-                "nvcc",
-                "-cubin",
-                f"-arch={target}",
-                "-Xptxas",
-                "-v",
-                *compiler_options(),
-                "-o",
-                "/dev/null",
-                text,
-            ]
+            options = [option.replace(",", r"\,") for option in compiler_options()]  # a comma parts values of nvcc's
+            command = ["nvcc", "-cubin", f"-arch={target}", "-Xptxas", "-v", *options, "-o", "/dev/null", str(text)]
             return subprocess.run(command, capture_output=True, text=True, check=True).stderr
 
     return f"nvcc {version[1]}", log
 
 
-def main():
+def main() -> None:
     """Compile every file for every target and print one line per kernel."""
-    compiler = None if "nvcc" in sys.argv[1:] else nvrtc()
-    version, log = compiler or nvcc()
-    print(f"{version}, options `{' '.join(compiler_options()[:2])}`, {datetime.date.today().isoformat()}\n")
-    print("| kernel | target | registers | stack frame, bytes | spill stores, bytes | spill loads, bytes |")
-    print("|---|---|---:|---:|---:|---:|")
-    for file in FILES:
-        for target in TARGETS:
-            for kernel, stack, stores, loads, registers in sorted(KERNEL.findall(log(file, target))):
-                print(f"| {kernel} | {target} | {registers} | {stack} | {stores} | {loads} |")
+    options = parser(__doc__)
+    options.add_argument("--nvcc", action="store_true", help="take nvcc although CuPy is there")
+    arguments = options.parse_args()
+    version, log = (None if arguments.nvcc else nvrtc()) or nvcc()
+    rows = [
+        [kernel, target, registers, stack, stores, loads]
+        for file in FILES
+        for target in TARGETS
+        for kernel, stack, stores, loads, registers in sorted(KERNEL.findall(log(file, target)))
+    ]
+    head = ["kernel", "target", "registers", "stack frame, bytes", "spill stores, bytes", "spill loads, bytes"]
+    publish(
+        "Registers, stack frames and spills of the kernels",
+        [f"{machine()}; {version}, options `{' '.join(COMPILER_OPTIONS)}`.", "", *table(head, rows)],
+        arguments.output,
+    )
 
 
 if __name__ == "__main__":

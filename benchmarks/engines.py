@@ -11,30 +11,26 @@ only the embedded engine is timed, and the table says so.
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import os
-import platform
 import shutil
-import statistics
 import subprocess
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from common import PRODUCTS, clock, machine, parser, publish, ratios, summary, table
 
-import gpucti
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.calibration.native import NativeEngine
+from gpucti.calibration.reffiles import References
 from gpucti.errors import GpuctiError
 from gpucti.io.exposure import Exposure
 from gpucti.synthetic import Observation, simulate_visit
 
 PROGRAM = "cs0.e"
-KINDS = {kind: kind for kind in ("crj", "flt", "sx2", "x2d", "sx1", "x1d")}
 EXPOSURES = (
     Observation(),
     Observation("G430L", exptime=700.0, electrons=1000.0),
@@ -57,9 +53,7 @@ def prepare(science: Path, folder: Path) -> list[Path]:
 def time_native(raw: Path, out: Path, engine: NativeEngine) -> float:
     """Return the seconds that the embedded engine takes from a raw file to products in a new folder."""
     out.mkdir()
-    begin = time.perf_counter()
-    engine.calibrate(Exposure.read(raw), out, KINDS)
-    return time.perf_counter() - begin
+    return clock(lambda: engine.calibrate(Exposure.read(raw), out, PRODUCTS))
 
 
 def time_hstcal(raw: Path, out: Path, oref: Path) -> float:
@@ -67,11 +61,9 @@ def time_hstcal(raw: Path, out: Path, oref: Path) -> float:
     out.mkdir()
     for path in raw.parent.glob(f"{raw.name[:6]}*"):
         shutil.copy(path, out)
-    begin = time.perf_counter()
-    subprocess.run(
-        [PROGRAM, raw.name], cwd=out, env=os.environ | {"oref": f"{oref}/"}, stdout=subprocess.DEVNULL, check=True
-    )
-    return time.perf_counter() - begin
+    environment = os.environ | {"oref": f"{oref}/"}
+    run = partial(subprocess.run, cwd=out, env=environment, stdout=subprocess.DEVNULL, check=True)
+    return clock(lambda: run([PROGRAM, raw.name]))
 
 
 def differences(ours: Path, theirs: Path) -> int:
@@ -90,14 +82,14 @@ def differences(ours: Path, theirs: Path) -> int:
 def measure(raw: Path, oref: Path, folder: Path, repeats: int, backend: Backend, hstcal: bool) -> list[str]:
     """Return the cells of one exposure's line."""
     environment = {"oref": f"{oref}/"}
-    used = NativeEngine(backend, environment)
+    used = NativeEngine(backend, References(environment))
     first = folder / f"first {raw.name}"
     time_native(raw, first, used)
     seconds: dict[str, list[float]] = {"cs0": [], "new": [], "used": []}
     different = 0
     for number in range(repeats):
         ours, theirs = folder / f"ours{number}", folder / f"theirs{number}"
-        seconds["new"].append(time_native(raw, ours, NativeEngine(backend, environment)))
+        seconds["new"].append(time_native(raw, ours, NativeEngine(backend, References(environment))))
         if hstcal:
             seconds["cs0"].append(time_hstcal(raw, theirs, oref))
             different += differences(ours, theirs)
@@ -109,28 +101,21 @@ def measure(raw: Path, oref: Path, folder: Path, repeats: int, backend: Backend,
         header = hdus[0].header
         sets = header["NEXTEND"] // 3
         what = header["OPT_ELEM"] if header["OBSTYPE"] == "IMAGING" else f"{header['OPT_ELEM']} {header['CENWAVE']}"
-    ratios = [ours / theirs for ours, theirs in zip(seconds["used"], seconds["cs0"], strict=False)]
-    new_ratios = [ours / theirs for ours, theirs in zip(seconds["new"], seconds["cs0"], strict=False)]
+    compared = [summary(ratios(seconds[name], seconds["cs0"])) if hstcal else "-" for name in ("new", "used")]
     shutil.rmtree(first)
     return [
         f"{what}, {sets} image set{'s' * (sets > 1)}",
-        *(shown(seconds[name]) for name in ("cs0", "new", "used")), shown(new_ratios), shown(ratios),
+        *(summary(seconds[name]) for name in ("cs0", "new", "used")), *compared,
         str(different) if hstcal else "-",
     ]  # fmt: skip
 
 
-def shown(values: list[float]) -> str:
-    """Return the median, with the range in brackets; a dash for nothing."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})" if values else "-"
-
-
 def main() -> None:
     """Measure and print a markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--visit", type=Path, help="folder with science and oref; simulated by default")
-    parser.add_argument("--output", type=Path)
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--repeats", type=int, default=7)
+    options.add_argument("--visit", type=Path, help="folder with science and oref; simulated by default")
+    args = options.parse_args()
     hstcal = shutil.which(PROGRAM) is not None
     backend = get_backend("cpu")
     with tempfile.TemporaryDirectory() as name:
@@ -152,24 +137,23 @@ def main() -> None:
     if hstcal:
         said = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=False).stdout.split()
         version = said[0] if said else "of unknown version"
-    text = "\n".join([
-        "# Calibration of single exposures",
-        "",
-        f"{datetime.date.today()}; {platform.processor() or platform.machine()}, {os.cpu_count()} processors, "
-        f"{platform.system()}, load {before[0]:.1f} before, {after[0]:.1f} after; Python {platform.python_version()}, "
-        f"gpucti {gpucti.__version__}, {backend.describe()}; {PROGRAM} {version}.",
-        "",
-        f"Seconds from the raw file to all products, median (range) of {args.repeats} runs in turn; {PROGRAM} as a "
-        "process, gpucti without starting Python, with an engine that has read no reference file yet, and with one "
-        "that has. Ratios: gpucti to cs0.e, pair by pair. Differences: pixels and table cells.",
-        "",
-        f"| exposure | {PROGRAM} | gpucti, new engine | used engine | ratio, new | ratio, used | differences |",
-        "|---|---|---|---|---|---|---|",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]) + "\n"  # fmt: skip
-    print(text)
-    if args.output:
-        args.output.write_text(text, encoding="utf-8")
+    head = [
+        "exposure", PROGRAM, "gpucti, new engine", "used engine", "ratio, new", "ratio, used", "differences"
+    ]  # fmt: skip
+    publish(
+        "Calibration of single exposures",
+        [
+            f"{machine()}, {backend.describe()}; {PROGRAM} {version}; "
+            f"load {before[0]:.1f} before, {after[0]:.1f} after.",
+            "",
+            f"Seconds from the raw file to all products, median (range) of {args.repeats} runs in turn; {PROGRAM} as a "
+            "process, gpucti without starting Python, with an engine that has read no reference file yet, and with one "
+            f"that has. Ratios: gpucti to {PROGRAM}, pair by pair. Differences: pixels and table cells.",
+            "",
+            *table(head, rows),
+        ],
+        args.output,
+    )
 
 
 if __name__ == "__main__":

@@ -7,23 +7,26 @@ Times are from device array to device array, by CUDA events, after a first call 
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import statistics
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
+from common import MJD, machine, parser, publish, summary, table
 
 import gpucti
 from gpucti.backends import get_backend
 from gpucti.backends._cuda import CudaBackend
+from gpucti.backends.base import Backend
 from gpucti.synthetic import scenes as simulate
 
-MJD = 57000.0
 SHAPE = (1024, 1024)
+PCTETAB = gpucti.Pctetab.default()
+OPTIONS = PCTETAB.options()
+CALLS = ["images", "what", "ms", "ms per image"]
+KERNELS = ["kernel", "layout", "launches", "ms in all", "least traffic / time, GB/s"]
 
 
 def darks(number: int) -> np.ndarray:
@@ -56,91 +59,95 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._gpu, name)
 
-    def launch(self, file: str, kernel: str, geometry: tuple[int, int], *arguments: Any) -> None:
+    def launch(self, file: str, kernel: str, geometry: tuple[int, int], /, **arguments: Any) -> None:
         """Launch and wait."""
-        work = lambda: self._gpu.launch(file, kernel, geometry, *arguments)  # noqa: E731
+        work = lambda: self._gpu.launch(file, kernel, geometry, **arguments)  # noqa: E731
         self.times[kernel] += milliseconds(self._gpu.xp, work, 1)
 
 
-def summary(times: list[float]) -> str:
-    """Return median and range."""
-    return f"{statistics.median(times):.3g} ({min(times):.3g} to {max(times):.3g})"
+def correct(backend: CudaBackend, stack: Any) -> Any:
+    """Split and correct a stack on the device as the library does."""
+    signal, noise = backend.split_noise(stack, OPTIONS)
+    return remove_cti(backend, signal) + noise
+
+
+def remove_cti(backend: Backend, signal: Any) -> Any:
+    """Correct a stack without splitting it."""
+    frac = np.full(len(signal), PCTETAB.time_scale(MJD))
+    return backend.remove_cti(signal, frac, np.ones(signal.shape[2]), PCTETAB.traps(MJD), OPTIONS).signal
+
+
+def whole_calls(layouts: dict[str, CudaBackend], whole: Any, repeats: int) -> list[list[object]]:
+    """Time the public function and both layouts on one image, eight, and all."""
+    rows: list[list[object]] = []
+    for number in sorted({1, min(8, len(whole)), len(whole)}):
+        part = whole[:number]
+        cases: dict[str, Callable[[], Any]] = {
+            "correct_arrays, CuPy to CuPy": partial(gpucti.correct_arrays, part, PCTETAB, mjd=MJD)
+        }
+        for layout, backend in layouts.items():
+            cases[f"split and correction, {layout}"] = partial(correct, backend, backend.asarray(part))
+        for name, work in cases.items():
+            work()
+            times = milliseconds(backend.xp, work, repeats)
+            rows.append([number, name, summary(times), f"{statistics.median(times) / number:.3g}"])
+    return rows
+
+
+def kernels(layouts: dict[str, CudaBackend], whole: Any) -> list[list[object]]:
+    """Time each kernel in both layouts."""
+    rows: list[list[object]] = []
+    for layout, backend in layouts.items():
+        watched = Watched(backend._gpu)
+        stack = backend.asarray(whole)
+        correct(CudaBackend(gpu=watched, most_lanes=backend._most_lanes), stack)
+        least = 2 * 8 * stack.size  # every pixel read once and written once, in float64
+        for kernel, times in watched.times.items():
+            speed = least / (sum(times) * 1e6)
+            rows.append([kernel, layout, len(times), f"{sum(times):.3g}", f"{speed:.3g}"])
+    return rows
+
+
+def differences(layouts: dict[str, CudaBackend], whole: Any) -> list[str]:
+    """Compare some columns of one image with NumPy."""
+    plain, lines = get_backend("numpy"), []
+    for layout, backend in layouts.items():
+        few = backend.asarray(whole[:1, :, :32])
+        apart = backend.asnumpy(remove_cti(backend, few)) - remove_cti(plain, backend.asnumpy(few))
+        lines.append(f"Largest difference from NumPy, {layout}: {np.abs(apart).max():.1e} e-.")
+    return lines
 
 
 def main() -> None:
     """Measure and print markdown tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", type=int, default=0)
-    parser.add_argument("--darks", type=int, default=54)
-    parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--output", type=Path)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--device", type=int, default=0)
+    options.add_argument("--darks", type=int, default=54)
+    options.add_argument("--repeats", type=int, default=10)
+    arguments = options.parse_args()
 
-    lanes = CudaBackend(arguments.device)
-    threads = CudaBackend(arguments.device, most_lanes=1)
-    cupy = lanes.xp
-    table = gpucti.Pctetab.default()
-    options, traps = table.options(), table.traps(MJD)
-    frac = np.full(arguments.darks, table.time_scale(MJD))
-    ones = np.ones(SHAPE[1])
+    layouts = {
+        "lanes of a warp": CudaBackend(arguments.device),
+        "a thread per column": CudaBackend(arguments.device, most_lanes=1),
+    }
+    backend = layouts["lanes of a warp"]
     host = darks(arguments.darks)
-    lines = [
-        "# The CUDA backend\n",
-        f"{datetime.date.today()}; {lanes.describe()}; gpucti {gpucti.__version__}.",
-        f"Darks of 1024 x 1024 float32, {arguments.repeats} repeats: median (range).\n",
-    ]
-    with cupy.cuda.Device(arguments.device):
-        whole = cupy.asarray(host)
-
-        def public(stack: Any) -> Any:
-            return gpucti.correct_arrays(stack, table, mjd=MJD)
-
-        def core(backend: CudaBackend, stack: Any) -> Any:
-            signal, noise = backend.split_noise(stack, options)
-            restored = backend.remove_cti(signal, frac[: len(stack)], ones, traps, options)
-            return restored.signal + noise
-
-        lines += ["| images | what | ms | ms per image |", "|---|---|---|---|"]
-        for number in sorted({1, min(8, arguments.darks), arguments.darks}):
-            part = whole[:number]
-            stack = lanes.asarray(part)
-            cases: list[tuple[str, Callable[[], Any]]] = [
-                ("correct_arrays, CuPy to CuPy", lambda p=part: public(p)),
-                ("split and correction, lanes of a warp", lambda s=stack: core(lanes, s)),
-                ("split and correction, a thread per column", lambda s=stack: core(threads, s)),
-            ]
-            for name, work in cases:
-                work()
-                times = milliseconds(cupy, work, arguments.repeats)
-                lines.append(f"| {number} | {name} | {summary(times)} | {statistics.median(times) / number:.3g} |")
-
-        stack = lanes.asarray(whole)
-        # What must move at least: every pixel read once and written once, in float64.
-        least = 2 * 8 * stack.size
-        lines += [
-            "",
-            "| kernel | layout | launches | ms in all | least traffic / time, GB/s |",
-            "|---|---|---|---|---|",
-        ]
-        for name, backend in (("lanes", lanes), ("threads", threads)):
-            watched = Watched(backend._gpu)
-            core(CudaBackend(gpu=watched, most_lanes=backend._most_lanes), stack)
-            for kernel, times in watched.times.items():
-                speed = least / (sum(times) * 1e6)
-                lines.append(f"| {kernel} | {name} | {len(times)} | {sum(times):.3g} | {speed:.3g} |")
-
-        few = lanes.asarray(whole[:1, :, :32])
-        plain = get_backend("numpy")
-        expected = plain.remove_cti(plain.asarray(lanes.asnumpy(few)), frac[:1], ones[:32], traps, options).signal
-        for name, backend in (("lanes", lanes), ("threads", threads)):
-            found = backend.remove_cti(few, frac[:1], ones[:32], traps, options).signal
-            lines.append(
-                f"\nLargest difference from NumPy ({name}): {np.abs(lanes.asnumpy(found) - expected).max():.1e} e-."
-            )
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
+    with backend.xp.cuda.Device(arguments.device):
+        whole = backend.xp.asarray(host)
+        publish(
+            "The CUDA backend",
+            [
+                f"{machine('numpy')}; {backend.describe()}.",
+                f"Darks of 1024 x 1024 float32, {arguments.repeats} repeats: median (range).",
+                "",
+                *table(CALLS, whole_calls(layouts, whole, arguments.repeats)),
+                "",
+                *table(KERNELS, kernels(layouts, whole)),
+                "",
+                *differences(layouts, whole),
+            ],
+            arguments.output,
+        )
 
 
 if __name__ == "__main__":

@@ -11,21 +11,18 @@ The floor is reading every input and writing every output once with astropy, doi
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 from astropy.io import fits
+from common import clock, machine, parser, publish, ratios, summary, table
 
 import gpucti
 from gpucti.synthetic import simulate_visit
@@ -41,20 +38,19 @@ def ours(visit: Path, processes: int) -> dict[str, float]:
         "--anneals", str(visit / "anneals.json"), "--engine", "native", "--device", "cpu", "-n", str(processes),
         "-v", "0", "--json", str(result),
     ]  # fmt: skip
-    begin = time.perf_counter()
-    subprocess.run(command, check=True, env=os.environ | {"NUMBA_NUM_THREADS": str(processes)})
-    whole = time.perf_counter() - begin
+    environment = os.environ | {"NUMBA_NUM_THREADS": str(processes)}
+    whole = clock(lambda: subprocess.run(command, check=True, env=environment))
     report = json.loads(result.read_text())
     return report["seconds"] | {"whole": whole}
 
 
 def upstream(visit: Path, processes: int, python: str) -> dict[str, float]:
     """Run stis_cti's stages and return seconds by stage."""
-    table = visit / "a02_stis_pcte.fits"
-    gpucti.Pctetab.default().write(table)
+    pctetab = visit / "a02_stis_pcte.fits"
+    gpucti.Pctetab.default().write(pctetab)
     script = Path(__file__).with_name("upstream_pipeline.py")
     done = subprocess.run(
-        [python, str(script), str(visit), str(table), str(processes)], check=True, stdout=subprocess.PIPE, text=True
+        [python, str(script), str(visit), str(pctetab), str(processes)], check=True, stdout=subprocess.PIPE, text=True
     )
     seconds: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return seconds | {"whole": sum(seconds.values())}
@@ -78,29 +74,8 @@ def floor(visit: Path, products: list[Path]) -> float:
         return time.perf_counter() - begin
 
 
-def shown(values: list[float]) -> str:
-    """Return the median, with the range in brackets."""
-    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weeks", type=int, default=3)
-    parser.add_argument("--darks-per-week", type=int, default=4)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--peer", help="interpreter with stis_cti and refstis")
-    parser.add_argument("--output", type=Path)
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        text = measure(args, Path(folder))
-    print(text)
-    if args.output:
-        args.output.write_text(text)
-
-
-def measure(args: argparse.Namespace, folder: Path) -> str:
-    """Run everything and return the table."""
+def measure(args: argparse.Namespace, folder: Path) -> list[str]:
+    """Run everything and return the report."""
     visit = simulate_visit(
         folder / "visit",
         exposures=("image", "spectrum", gpucti.synthetic.Observation(opt_elem="G750M", n_imsets=1)),
@@ -124,43 +99,48 @@ def measure(args: argparse.Namespace, folder: Path) -> str:
             theirs.append(upstream(copy, args.processes, args.peer))
             shutil.rmtree(copy)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    return table(args, mine, theirs, floors, peak)
+    return report(args, mine, theirs, floors, peak)
 
 
-def table(
+def report(
     args: argparse.Namespace,
     mine: list[dict[str, float]],
     theirs: list[dict[str, float]],
     floors: list[float],
     peak: float,
-) -> str:
-    """Return the result as Markdown."""
-    darks, imsets = args.weeks * args.darks_per_week, 5
-    head = [
-        "# The pipeline, stage by stage",
-        "",
-        f"{datetime.date.today()}; {platform.processor() or platform.machine()}, {args.processes} threads or "
-        f"processes, {platform.system()}; Python {platform.python_version()}, gpucti {gpucti.__version__}, "
-        f"numba {version('numba')}",
-        "",
-        f"Synthetic visit: {darks} darks in {args.weeks} weeks, 3 exposures with {imsets} imsets. Seconds, median "
-        f"(range) of {args.repeats} runs in turn; stages of gpucti that overlap count the time they were waited for.",
-        "",
-        "| stage | stis_cti | gpucti | ratio |",
-        "|---|---|---|---|",
-    ]
+) -> list[str]:
+    """Return the result as lines of Markdown."""
     rows = []
     for stage in (*STAGES, "reading", "writing", "whole"):
         own = [run.get(stage, 0.0) for run in mine]
         other = [run[stage] for run in theirs if stage in run]
-        ratio = shown([a / b for a, b in zip(other, own, strict=True)]) if other else "-"
-        rows.append(f"| {stage} | {shown(other) if other else '-'} | {shown(own)} | {ratio} |")
-    tail = [
-        f"| bare reading and writing | - | {shown(floors)} | - |",
+        rows.append([stage, summary(other), summary(own), summary(ratios(other, own)) if other else "-"])
+    rows.append(["bare reading and writing", "-", summary(floors), "-"])
+    return [
+        f"{machine('numba')}, {args.processes} threads or processes.",
+        "",
+        f"Synthetic visit: {args.weeks * args.darks_per_week} darks in {args.weeks} weeks, 3 exposures with 5 imsets. "
+        f"Seconds, median (range) of {args.repeats} runs in turn; stages of gpucti that overlap count the time they "
+        "were waited for.",
+        "",
+        *table(["stage", "stis_cti", "gpucti", "ratio"], rows),
         "",
         f"Largest memory of any process: {peak:.2f} GiB.",
     ]
-    return "\n".join([*head, *rows, *tail]) + "\n"
+
+
+def main() -> None:
+    """Measure and print a markdown table."""
+    options = parser(__doc__)
+    options.add_argument("--weeks", type=int, default=3)
+    options.add_argument("--darks-per-week", type=int, default=4)
+    options.add_argument("--processes", type=int, default=2)
+    options.add_argument("--repeats", type=int, default=2)
+    options.add_argument("--peer", help="interpreter with stis_cti and refstis")
+    args = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        lines = measure(args, Path(folder))
+    publish("The pipeline, stage by stage", lines, args.output)
 
 
 if __name__ == "__main__":

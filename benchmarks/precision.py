@@ -9,24 +9,21 @@ every charge level by itself, as the model is written down, in 80-bit numbers; i
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import sys
 from pathlib import Path
 
 import numpy as np
+from common import MJD, machine, parser, publish, table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-import peer_oracle as upstream
-from scenes import bright_repaired
-
 from gpucti.backends import get_backend
 from gpucti.backends.base import MAX_ROUNDS, REPAIR_TAPER, trap_scale
 from gpucti.model.pctetab import Pctetab
 from gpucti.model.traps import TAIL, TrapTable
 from gpucti.options import CorrectionOptions
+from support import peer_oracle as upstream
+from support.scenes import bright_repaired
 
-MJD = 57000.0
 Extended = np.longdouble
 
 
@@ -99,39 +96,40 @@ def lower(current: np.ndarray, observed: np.ndarray, scale: np.ndarray, threshol
 
 def main() -> None:
     """Measure and print a markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--columns", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=8)
-    parser.add_argument("--output", type=Path)
-    arguments = parser.parse_args()
+    choices = parser(__doc__)
+    choices.add_argument("--columns", type=int, default=24)
+    choices.add_argument("--seed", type=int, default=8)
+    arguments = choices.parse_args()
     if np.finfo(Extended).nmant <= 52:
-        parser.error("numpy.longdouble is no wider than float64 here")
+        choices.error("numpy.longdouble is no wider than float64 here")
 
-    table = Pctetab.default()
-    options = table.options(noise_model=0)
-    traps = table.traps(MJD)
+    pctetab = Pctetab.default()
+    options = pctetab.options(noise_model=0)
+    traps = pctetab.traps(MJD)
     image = bright_repaired((1024, arguments.columns), np.random.default_rng(arguments.seed))
-    frac, ones = np.array([1.5 * table.time_scale(MJD)]), np.ones(arguments.columns)
+    frac, ones = np.array([1.5 * pctetab.time_scale(MJD)]), np.ones(arguments.columns)
     scale = trap_scale(frac, ones, 1024)[0]
-    results = {"stis_cti": upstream.remove_cti(image, scale, upstream.tables(table, MJD, 4), options)[0]}
+    results = {"stis_cti": upstream.remove_cti(image, scale, upstream.tables(pctetab, MJD, 4), options)[0]}
     for name in ("numba", "numpy"):
         results[name] = get_backend(name).remove_cti(image[np.newaxis], frac, ones, traps, options).signal[0]
     exact = restore(image.astype(Extended), scale.astype(Extended), traps, options)
 
-    lines = [
-        "# Against extended precision\n",
-        f"{datetime.date.today()}; {arguments.columns} columns of 1024 pixels, every one repaired (1.5 times the trap "
-        "density of MJD 57000); largest difference in a column, electrons.\n",
-        "| | median column | worst column | columns beyond 1e-6 |",
-        "|---|---|---|---|",
-    ]
+    rows = []
     for name, result in results.items():
         apart = np.abs(result - exact).max(axis=0).astype(float)
-        lines.append(f"| {name} | {np.median(apart):.1e} | {apart.max():.1e} | {np.count_nonzero(apart > 1e-6)} |")
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
+        rows.append([name, f"{np.median(apart):.1e}", f"{apart.max():.1e}", np.count_nonzero(apart > 1e-6)])
+    publish(
+        "Against extended precision",
+        [
+            machine("numpy", "numba", "stis_cti"),
+            "",
+            f"{arguments.columns} columns of 1024 pixels, every one repaired (1.5 times the trap density of MJD "
+            f"{MJD:g}); largest difference in a column, electrons.",
+            "",
+            *table(["", "median column", "worst column", "columns beyond 1e-6"], rows),
+        ],
+        arguments.output,
+    )
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ flag count. The picture is of the spectrum named in `SHOWN`.
 
 from __future__ import annotations
 
-import argparse
-import datetime
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,11 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
+from common import PRODUCTS, machine, parser, publish, table
 
 import gpucti
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.calibration.native import NativeEngine
+from gpucti.calibration.reffiles import References
 from gpucti.demo.measure import Spectrum, measure_spectrum
 from gpucti.demo.picture import AFTER, BEFORE, NAMES, STYLE, TRUTH, stretch
 from gpucti.detector import LIGHT_KM_S
@@ -48,7 +48,6 @@ SETTINGS: tuple[tuple[str, int, str, tuple[float, float]], ...] = (
     ("G750M", 6768, "52X0.1", (-6.0, 0.0)),
 )
 SHOWN = ("G430L", 150.0)
-_PLAIN = {kind: kind for kind in ("crj", "flt", "sx2", "x2d", "sx1", "x1d")}
 #: Rows and columns shown, and the limits of their stretch, electrons.
 CUT, COLUMNS, LIMITS = 26, (100, 900), (-15.0, 300.0)
 
@@ -91,11 +90,11 @@ def measure(folder: Path, device: str) -> tuple[list[Result], Path, Path, Path]:
 def _calibrate_plain(visit: Visit, outdir: Path, backend: Backend) -> Path:
     """Calibrate the raw exposures as they are, with the super-dark that their headers name."""
     outdir.mkdir()
-    engine = NativeEngine(backend, visit.environment)
+    engine = NativeEngine(backend, References(visit.environment))
     for root in visit.exposures:
         raw = Exposure.read(visit.science / f"{root}_raw.fits")
         raw.primary["CTECORR"] = "OMIT"  # the old empirical correction of extracted spectra
-        engine.calibrate(raw, outdir, _PLAIN)
+        engine.calibrate(raw, outdir, PRODUCTS)
     return outdir
 
 
@@ -110,13 +109,11 @@ def _places(truth: Path, extracted: Path, image: Path, what: Observation) -> tup
     return shift, float(np.abs(error).max())
 
 
-def table(results: list[Result]) -> str:
+def lines_of(results: list[Result]) -> list[str]:
     """Return the table, Markdown: a line for each setting."""
-    heads = [f"{electrons:.0f} electrons" for electrons in BRIGHTNESSES]
-    lines = [
-        f"| grating, setting, slit | {' | '.join(heads)} | shift x, found | shift y, found | wavelengths off by |",
-        "|---" * (len(heads) + 4) + "|",
-    ]
+    brightnesses = [f"{electrons:.0f} electrons" for electrons in BRIGHTNESSES]
+    head = ["grating, setting, slit", *brightnesses, "shift x, found", "shift y, found", "wavelengths off by"]
+    rows = []
     for first in range(0, len(results), len(BRIGHTNESSES)):
         same = results[first : first + len(BRIGHTNESSES)]
         fluxes = [f"{one.spectrum.whole.before} → {one.spectrum.whole.after}" for one in same]
@@ -124,8 +121,8 @@ def table(results: list[Result]) -> str:
         found = np.mean([one.shift for one in same], axis=0)
         shifts = [f"{asked:+.1f}, {value:+.2f}" for asked, value in zip(what.shift, found, strict=True)]
         worst = max(one.wavelength for one in same)
-        lines.append(f"| {what.title} | {' | '.join(fluxes)} | {' | '.join(shifts)} | {worst:.2f} |")
-    return "\n".join(lines) + "\n"
+        rows.append([what.title, *fluxes, *shifts, f"{worst:.2f}"])
+    return table(head, rows)
 
 
 # ---- the picture ----------------------------------------------------------------------------------------
@@ -208,27 +205,27 @@ def _draw_spectra(flux: Any, share: Any, spectrum: Spectrum) -> None:
 
 def main() -> None:
     """Measure, print the table, draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--output", type=Path)
-    parser.add_argument("--picture", type=Path)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--device", default="auto")
+    options.add_argument("--picture", type=Path)
+    arguments = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         results, *files = measure(Path(folder), arguments.device)
         if arguments.picture:
             shown = next(one for one in results if (one.what.opt_elem, one.what.electrons) == SHOWN)
             draw(arguments.picture, shown.spectrum, (files[0], files[1], files[2]))
-    text = (
-        "# Extracted spectra and their truth\n\n"
-        f"{datetime.date.today()}; gpucti {gpucti.__version__}. Stars {1024 - ROW:.0f} rows from the amplifier, May "
-        "2018, 2 exposures of 700 s each, 4 darks of one week. Electrons: at most, per column and exposure, in the "
-        "continuum. "
-        "Fluxes are in units of the truth, not corrected → corrected, with standard errors. Shifts and the largest "
-        "error of any wavelength are in pixels; shifts as simulated, and as the wavecals gave them.\n\n"
-    ) + table(results)
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
+    publish(
+        "Extracted spectra and their truth",
+        [
+            f"{machine()}. Stars {1024 - ROW:.0f} rows from the amplifier, May 2018, 2 exposures of 700 s each, 4 "
+            "darks of one week. Electrons: at most, per column and exposure, in the continuum. Fluxes are in units of "
+            "the truth, not corrected → corrected, with standard errors. Shifts and the largest error of any "
+            "wavelength are in pixels; shifts as simulated, and as the wavecals gave them.",
+            "",
+            *lines_of(results),
+        ],
+        arguments.output,
+    )
 
 
 if __name__ == "__main__":

@@ -9,17 +9,11 @@ readout.
 
 from __future__ import annotations
 
-import argparse
-import datetime
-from pathlib import Path
-
 import numpy as np
+from common import MJD, READ_NOISE, machine, parser, publish, table
 
 import gpucti
 from gpucti.synthetic import scenes as simulate
-
-MJD = 57000.0
-READ_NOISE = 5.6
 
 
 def put_back(truth: np.ndarray, model: int, device: str) -> float:
@@ -41,11 +35,10 @@ def slope(truth: np.ndarray, rng: np.random.Generator, model: int, device: str) 
 
 def main() -> None:
     """Measure and print a markdown table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--columns", type=int, default=512)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--output", type=Path)
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--columns", type=int, default=512)
+    options.add_argument("--device", default="auto")
+    arguments = options.parse_args()
     shape = (1024, arguments.columns)
     rng = np.random.default_rng(98)
     scenes = {
@@ -55,21 +48,20 @@ def main() -> None:
         "dark, 1100 s": simulate.dark(shape, rng),
         "long slit, sky 20 e-": simulate.long_slit(shape, rng, sky=20.0),
     }
-    lines = [
-        "# Trailed charge put back\n",
-        f"{datetime.date.today()}; gpucti {gpucti.__version__}, MJD {MJD:g}, frames of 1024 x {arguments.columns}.\n",
-        "| scene | noise-free, NSEMODEL 0 | noise-free, NSEMODEL 1 "
-        "| read noise 5.6 e-, slope, NSEMODEL 0 | slope, NSEMODEL 1 |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     for name, truth in scenes.items():
         shares = [f"{100 * put_back(truth, model, arguments.device):.1f} %" for model in (0, 1)]
         slopes = [f"{slope(truth, rng, model, arguments.device):.3f}" for model in (0, 1)]
-        lines.append(f"| {name} | {' | '.join(shares + slopes)} |")
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text, encoding="utf-8")
+        rows.append([name, *shares, *slopes])
+    head = [
+        "scene", "noise-free, NSEMODEL 0", "noise-free, NSEMODEL 1",
+        f"read noise {READ_NOISE} e-, slope, NSEMODEL 0", "slope, NSEMODEL 1",
+    ]  # fmt: skip
+    publish(
+        "Trailed charge put back",
+        [f"{machine()}.", "", f"MJD {MJD:g}, frames of 1024 x {arguments.columns}.", "", *table(head, rows)],
+        arguments.output,
+    )
 
 
 if __name__ == "__main__":

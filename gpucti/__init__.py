@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
+from gpucti._lazy import submodules
 from gpucti._version import __version__
 
 if TYPE_CHECKING:
@@ -13,59 +15,23 @@ if TYPE_CHECKING:
 
     from gpucti import (
         archive as archive,
-    )
-    from gpucti import (
         backends as backends,
-    )
-    from gpucti import (
         calibration as calibration,
-    )
-    from gpucti import (
         compat as compat,
-    )
-    from gpucti import (
         correction as correction,
-    )
-    from gpucti import (
         darks as darks,
-    )
-    from gpucti import (
         demo as demo,
-    )
-    from gpucti import (
         detector as detector,
-    )
-    from gpucti import (
         doctor as doctor,
-    )
-    from gpucti import (
         errors as errors,
-    )
-    from gpucti import (
         io as io,
-    )
-    from gpucti import (
         kernels as kernels,
-    )
-    from gpucti import (
         model as model,
-    )
-    from gpucti import (
         options as options,
-    )
-    from gpucti import (
         pipeline as pipeline,
-    )
-    from gpucti import (
         plots as plots,
-    )
-    from gpucti import (
         progress as progress,
-    )
-    from gpucti import (
         references as references,
-    )
-    from gpucti import (
         synthetic as synthetic,
     )
     from gpucti.archive import download as _download
@@ -74,8 +40,7 @@ if TYPE_CHECKING:
     from gpucti.compat import archive_dark_query, custom_superdark_info, stis_cti, viable_ccd_file
     from gpucti.correction.arrays import add_cti_arrays, correct_arrays
     from gpucti.correction.files import add_cti_files, correct_files
-    from gpucti.darks import anneals as anneals
-    from gpucti.darks import weeks as weeks
+    from gpucti.darks import anneals as anneals, weeks as weeks
     from gpucti.darks.superdarks import make_basedark, make_weekdark
     from gpucti.errors import (
         ArchiveError,
@@ -99,8 +64,7 @@ if TYPE_CHECKING:
     from gpucti.pipeline.running.run import Report, correct, run
     from gpucti.plots.files import plot_files
     from gpucti.references import crds as crds
-    from gpucti.synthetic import scenes as _scenes
-    from gpucti.synthetic import simulate_visit
+    from gpucti.synthetic import scenes as _scenes, simulate_visit
 
     archive_download, plan_table, simulate = _download, _text, _scenes
 
@@ -164,24 +128,17 @@ _HOME = {
     "plot_files": "plots.files",
     "simulate_visit": "synthetic",
 }
-#: Folders and modules that can be used after ``import gpucti`` alone, as ``gpucti.demo.run_demo``.
-_MODULES = frozenset(
-    "archive backends calibration compat correction darks demo detector doctor errors io kernels model options "
-    "pipeline plots progress references synthetic".split()
-)
-#: Modules under the names they had before the folders, which scripts use: ``from gpucti.simulate import star_field``.
-_FORMER = frozenset("anneals archive_download crds plan_table simulate traps weeks".split())
+# Modules under the names they had before the folders, which scripts use: ``from gpucti.simulate import star_field``.
 __path__ = [*__path__, str(Path(__file__).with_name("former"))]
 
 if not TYPE_CHECKING:  # else every ``gpucti.anything`` would be right to a type checker
 
     def __getattr__(name: str) -> Any:
-        """Import a public name when it is first used, so that ``gpucti --help`` does not wait for astropy and numba."""
-        if name in _MODULES | _FORMER:
-            return import_module(f"gpucti.{name}")
-        if name not in __all__:
-            raise AttributeError(f"module 'gpucti' has no attribute {name!r}")
-        return getattr(import_module(f"gpucti.{_HOME.get(name, 'errors')}"), name)
+        """Import a public name or a module when it is first used: ``gpucti --help`` does not wait for astropy."""
+        if name in __all__:
+            return getattr(import_module(f"gpucti.{_HOME.get(name, 'errors')}"), name)
+        return submodules(__name__)(name)
 
     def __dir__() -> list[str]:
-        return sorted({*__all__, *_MODULES})
+        modules = {module.name for module in iter_modules(__path__[:1])}
+        return sorted({*__all__, *(name for name in modules if not name.startswith("_"))})

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from gpucti.darks.anneals import MIN_DARK_SECONDS, AnnealPeriod
 from gpucti.errors import InputError
+from gpucti.io.cards import Cards
 from gpucti.io.dates import as_utc
-from gpucti.io.fitsfile import text_keyword
 from gpucti.io.headers import read_primary
 from gpucti.io.selection import NORMAL, Limits, refusal
 
@@ -103,11 +103,11 @@ def archive_dark_query(
             log.warning("%s", note)
         periods = [_as_dict(period, least) for period in answer.periods]
     else:
-        given = [_as_dict(one, 0.0) if isinstance(one, AnnealPeriod) else one for one in anneal_data]
-        first = [next((one for one in given if _contains(one, when)), None) for when in starts]
+        given = [_as_dict(period, 0.0) if isinstance(period, AnnealPeriod) else period for period in anneal_data]
+        first = [next((period for period in given if _contains(period, when)), None) for when in starts]
         if None in first:
             raise InputError("anneal_data: an exposure lies in none of the periods; expected a list that covers it")
-        periods = [one for one in given if any(one is other for other in first)]
+        periods = [period for period in given if any(period is other for other in first)]
     names = sorted({dark["exposure"] for period in periods for dark in period["darks"]})
     log.info("%d darks: %s", len(names), ", ".join(names))
     return periods
@@ -153,16 +153,16 @@ def viable_ccd_file(
     """
     if earliest_date_allowed is not None and not isinstance(earliest_date_allowed, datetime):
         raise InputError(f"earliest_date_allowed is {earliest_date_allowed!r}; expected a datetime.datetime")
-    primary = read_primary(file)
-    if text_keyword(primary, "INSTRUME", f"{os.fspath(file)}[0]") != "STIS":
-        raise InputError(f"INSTRUME is {primary['INSTRUME']!r}; expected 'STIS'", where=f"{os.fspath(file)}[0]")
+    cards = Cards(read_primary(file), f"{os.fspath(file)}[0]")
+    if cards.text("INSTRUME") != "STIS":
+        raise cards.wrong(f"INSTRUME is {cards.text('INSTRUME')!r}; expected 'STIS'")
     limits = Limits(
         NORMAL.earliest if earliest_date_allowed is None else as_utc(earliest_date_allowed),
         NORMAL.amps if amplifiers_allowed is None else amplifiers_allowed,
         NORMAL.gains if gains_allowed is None else gains_allowed,
         NORMAL.offsets if offsts_allowed is None else offsts_allowed,
     )
-    return refusal(primary, limits) is None
+    return refusal(cards.header, limits) is None
 
 
 _CUSTOM_SUPERDARKS = """\

@@ -25,9 +25,11 @@ DQ_MASKED = 8  #: behind an occulting bar
 DQ_HOT = 16  #: hot pixel
 DQ_OVERSCAN = 128
 DQ_SATURATED = 256
+DQ_BAD_REFERENCE = 512  #: bad in a reference file, or divided by zero
 DQ_BLEMISH = 1024  #: small blemish
 DQ_BACKGROUND = 2048  #: background of an extracted spectrum is bad
 DQ_COSMIC_RAY = 8192  #: rejected as a cosmic ray
+DQ_NO_CTE = 16384  #: extracted flux not corrected for CTI: there are no counts
 #: Every bit; also SDQFLAGS where the keyword is missing.
 DQ_ALL = 32767
 #: Bits that make a pixel bad in pipeline files (SDQFLAGS): all but small blemishes.
@@ -35,6 +37,8 @@ DQ_SERIOUS = 31743
 
 #: Modified Julian Date 0, UTC.
 MJD_ZERO = datetime(1858, 11, 17)
+#: From this date (MJD) on STIS ran on its side-2 electronics, without control of the detector's temperature.
+SIDE_2_MJD = 52091.0
 #: How the dark current grows with the temperature of the housing, where a dark does not say: share per degree, and the
 #: temperature (degrees C) at which it is as in the file (DRK_VS_T, REF_TEMP).
 DARK_SLOPE, DARK_TEMPERATURE = 0.07, 18.0

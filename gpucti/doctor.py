@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 
 from gpucti._version import __version__
 from gpucti.backends import available
-from gpucti.calibration.hstcal import available as hstcal_available
+from gpucti.calibration.hstcal import PROGRAMS, available as hstcal_available
 from gpucti.detector import MJD_ZERO
 from gpucti.errors import GpuctiError
 from gpucti.io.dates import as_utc
 from gpucti.io.headers import last_pctetab
+from gpucti.io.inputs import first_existing
 from gpucti.model.pctetab import Pctetab
-from gpucti.references.crds import SERVER as CRDS_SERVER
-from gpucti.references.crds import cache_folder, crds_setup
+from gpucti.references.crds import SERVER as CRDS_SERVER, cache_folder, crds_setup
 
 #: What a finding may be: all is well; it works, but; something is not possible.
 OK, WARNING, LACKING = "ok", "warning", "lacking"
@@ -108,23 +108,27 @@ def examine(
 
 def can_run(findings: Sequence[Finding]) -> bool:
     """Tell whether anything can be corrected at all: a backend runs, and there is a table."""
-    running = [one for one in findings if one.state != LACKING]
-    return all(any(one.topic.startswith(topic) for one in running) for topic in ("backend", "PCTETAB"))
+    running = [finding for finding in findings if finding.state != LACKING]
+    return all(any(finding.topic.startswith(topic) for finding in running) for topic in ("backend", "PCTETAB"))
 
 
 def findings_data(findings: Sequence[Finding]) -> dict[str, Any]:
     """Return findings as plain data, for JSON."""
-    return {"version": __version__, "can_run": can_run(findings), "findings": [one._asdict() for one in findings]}
+    return {
+        "version": __version__,
+        "can_run": can_run(findings),
+        "findings": [finding._asdict() for finding in findings],
+    }
 
 
 def findings_text(findings: Sequence[Finding]) -> str:
     """Return findings as text, each remedy below what it mends."""
-    width = max(len(one.topic) for one in findings)
+    width = max(len(finding.topic) for finding in findings)
     lines = []
-    for one in findings:
-        lines.append(f"{one.state:<8} {one.topic:<{width}}  {one.detail}")
-        if one.remedy:
-            lines.append(f"{'':<{width + 9}}  -> {one.remedy}")
+    for finding in findings:
+        lines.append(f"{finding.state:<8} {finding.topic:<{width}}  {finding.detail}")
+        if finding.remedy:
+            lines.append(f"{'':<{width + 9}}  -> {finding.remedy}")
     lines.append("gpucti can run here" if can_run(findings) else "nothing can run here")
     return "\n".join(lines)
 
@@ -159,7 +163,8 @@ def _backends() -> Iterator[Finding]:
 def _engines(environment: Mapping[str, str]) -> Iterator[Finding]:
     yield Finding("engine native", OK, f"part of gpucti {__version__}")
     runs, detail = hstcal_available(environment)
-    remedy = "pip install stistools" if "stistools" in detail else "conda install -c conda-forge hstcal"
+    programs = all(shutil.which(name, path=environment.get("PATH")) for name in PROGRAMS)
+    remedy = "pip install stistools" if programs else "conda install -c conda-forge hstcal"
     yield Finding("engine hstcal", OK if runs else LACKING, detail, "" if runs else f"{remedy} (not needed: native is)")
 
 
@@ -176,7 +181,7 @@ def _pctetab(ref_dir: Path, now: datetime) -> Iterator[Finding]:
         yield Finding("PCTETAB", LACKING, str(error), remedy)
         return
     last = as_utc(table.last_scale_mjd).date()
-    if mjd > table.last_scale_mjd:
+    if table.extrapolates(mjd):
         detail = f"{where}, PCTE_VER {table.version}: trap densities after {last} are extrapolated"
         yield Finding("PCTETAB", WARNING, detail, f"{remedy}, for later data")
     else:
@@ -210,7 +215,7 @@ def _crds(environment: Mapping[str, str], ref_dir: Path, oref: Path | None, answ
     config = cache_folder(env, "CRDS_CFGPATH", "config") / "server_config"
     context, synced, problem = _cached_rules(config)
     context = env.get("CRDS_CONTEXT") or context
-    chosen = next((note for note in setup.notes if note.startswith("CRDS_PATH")), "")
+    chosen = setup.cache_note
     if context and not problem:
         yield Finding("CRDS cache", OK, f"{setup.cache}, rules {context}" + (f", of {synced}" if synced else ""))
     else:
@@ -262,8 +267,7 @@ def _room(folder: Path, environment: Mapping[str, str]) -> Iterator[Finding]:
         ("disk", folder.absolute(), "make room, or work in another folder"),
         ("disk, temporary", Path(environment.get("TMPDIR") or tempfile.gettempdir()), "export TMPDIR=FOLDER"),
     ):
-        while not place.exists() and place != place.parent:
-            place = place.parent
+        place = first_existing(place)
         free = shutil.disk_usage(place).free
         detail = f"{free / 1024**3:.1f} GiB free for {place}"
         if free < ROOM:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 from gpucti.errors import InputError
 
@@ -59,7 +59,7 @@ class CorrectionOptions:
         """Passes over a column in one round of the correction: ``sim_nit * shft_nit``."""
         return self.sim_nit * self.shft_nit
 
-    def override(self, **overrides: Any) -> CorrectionOptions:
+    def override(self, **overrides: Unpack[CorrectionArguments]) -> CorrectionOptions:
         """Return a copy with the given options changed; ``None`` leaves an option as it is.
 
         Raises
@@ -71,7 +71,8 @@ class CorrectionOptions:
         for name in overrides:
             if name not in names:
                 raise InputError(f"unknown option {name!r}; expected one of {', '.join(names)}")
-        return replace(self, **{name: value for name, value in overrides.items() if value is not None})
+        given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
+        return replace(self, **given)
 
 
 class CorrectionArguments(TypedDict, total=False):

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: events for whoever watches, lines in its log file, seconds per stage."""
+"""What a run reports while it goes on: events for a callback, lines in its log file, seconds per stage."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ Progress = Callable[[Event], None]
 
 
 @dataclass
-class Watch:
-    """Hears of every step.
+class RunLog:
+    """Reports every step of a run.
 
     Attributes
     ----------
     progress : callable or None
-        Told of each `Event`.
+        Called with each `Event`.
     logfile : Path or None
         Lines are added to it; a log that cannot be written stops nothing.
     seconds : dict
@@ -62,7 +62,7 @@ class Watch:
         self._write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}\n")
 
     def step(self, stage: str, text: str, total: int) -> None:
-        """Tell of one step that is done."""
+        """Report one step that is done."""
         self._steps[stage] = done = self._steps.get(stage, 0) + 1
         self.say(f"{stage} {done}/{total}: {text}")
         if self.progress is not None:

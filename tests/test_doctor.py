@@ -141,7 +141,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     monkeypatch.delenv("oref", raising=False)
     code, text = command(capsys, [str(tmp_path), "--offline"])
     assert code == 0 and text.endswith("gpucti can run here\n")
-    code, out = command(capsys, [str(tmp_path), "--offline", "--json"])
+    code, out = command(capsys, [str(tmp_path), "--offline", "--json", "-"])
     data = json.loads(out)
     assert code == 0 and data["can_run"] is True
     for one in data["findings"]:

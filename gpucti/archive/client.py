@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,7 +19,8 @@ from urllib.parse import urlsplit
 import requests
 
 from gpucti._version import __version__
-from gpucti.archive.periods import Exposure
+from gpucti.archive.periods import DarkRecord
+from gpucti.archive.retries import Retries, is_final
 from gpucti.archive.transport import Guard, RefusedAnswer, Stopped
 from gpucti.detector import MJD_ZERO
 from gpucti.errors import ArchiveError, InputError
@@ -40,13 +40,12 @@ _CAOM_COLUMNS = {
 _DATASET = re.compile(r"[A-Z0-9]{9}")
 _MAX_PAGES = 200
 _PRODUCTS_AT_ONCE = 500
-_ASK_AGAIN = {408, 425, 429}
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveSettings:
-    """Where the archive is and how patiently it is asked.
+    """Where the archive is, how long its answers are waited for, and how often a request is tried.
 
     Attributes
     ----------
@@ -56,10 +55,8 @@ class ArchiveSettings:
         Of the user's MAST account. Darks are public, so none is needed.
     connect, read, whole : float
         Seconds to wait for a connection, for the next bytes, and for a whole answer or file.
-    attempts : int
-        How often a request is tried.
-    pause : float
-        Seconds before the second try; twice that before each further one.
+    attempts, pause : int, float
+        See `gpucti.archive.retries.Retries`.
     page : int
         Rows per page of a search.
     """
@@ -127,6 +124,7 @@ class Mast:
             self._missions.mission = "hst"  # makes the address of the searches anew
             portal.MAST_REQUEST_URL = f"{self.server}/api/v0/invoke"
             portal.COLUMNS_CONFIG_URL = f"{self.server}/portal/Mashup/Mashup.asmx/columnsconfig"
+        self._retries = Retries(settings.attempts, settings.pause, self._stop)
         self._guard = Guard(self.server, settings.token, settings.connect, settings.read, settings.whole, self._stop)
         for client in (self._missions, self._observations):
             session = client._session
@@ -146,14 +144,14 @@ class Mast:
         for client in (self._missions, self._observations):
             client._session.close()
 
-    def darks(self, start: datetime, end: datetime) -> list[Exposure]:
+    def darks(self, start: datetime, end: datetime) -> list[DarkRecord]:
         """Return all darks of the STIS CCD, those of anneals too, that start between two dates (UTC)."""
         first = start.replace(microsecond=0)
         last = end.replace(microsecond=0) + timedelta(seconds=1)
-        found: dict[str, Exposure] = {}
+        found: dict[str, DarkRecord] = {}
         for page in range(_MAX_PAGES):
             rows = self._page(f"{format_utc(first)}..{format_utc(last)}", page * self._settings.page)
-            darks = {dark.name: dark for dark in map(self._exposure, rows) if dark is not None}
+            darks = {dark.name: dark for dark in map(self._record, rows) if dark is not None}
             if page and rows and not darks.keys() - found.keys():
                 raise self._error("a search", "its second page repeats the first")
             found |= darks
@@ -165,7 +163,7 @@ class Mast:
         return [dark for dark in found.values() if start <= dark.start <= end]
 
     def _page(self, dates: str, offset: int) -> list[dict[str, Any]]:
-        def ask() -> requests.Response:
+        def request() -> requests.Response:
             response: requests.Response = self._missions.query_criteria_async(
                 sci_instrume="STIS",
                 sci_instrument_config="STIS/CCD",
@@ -179,8 +177,8 @@ class Mast:
             )
             return response
 
-        answer = self._json("a search", self._patiently("a search", ask))
-        names = [one.get("name") for one in _list(answer, "info") if isinstance(one, Mapping)]
+        answer = self._json("a search", self._ask("a search", request))
+        names = [column.get("name") for column in _list(answer, "info") if isinstance(column, Mapping)]
         rows = []
         for row in _list(answer, "results"):
             record = row if isinstance(row, Mapping) else dict(zip(names, row if isinstance(row, list) else ()))  # noqa: B905
@@ -191,7 +189,7 @@ class Mast:
             raise self._error("a search", "there is no list of results in the answer")
         return rows
 
-    def _exposure(self, row: dict[str, Any]) -> Exposure | None:
+    def _record(self, row: dict[str, Any]) -> DarkRecord | None:
         """Return what a row says, None for one without date or programme."""
         name, start, exptime, programme = (row[column] for column in _COLUMNS)
         name = name.strip().upper() if isinstance(name, str) else ""
@@ -204,7 +202,7 @@ class Mast:
         try:
             if when is None:
                 raise ValueError
-            return Exposure(name, when, float(exptime or 0.0), int(programme))
+            return DarkRecord(name, when, float(exptime or 0.0), int(programme))
         except (TypeError, ValueError, OverflowError):
             raise self._error("a search", f"the row of {name} makes no sense: {row!r:.200}") from None
 
@@ -213,7 +211,7 @@ class Mast:
         day = (when - MJD_ZERO) / timedelta(days=1)
         what = f"the title of programme {programme}"
 
-        def ask() -> requests.Response:
+        def request() -> requests.Response:
             responses: Sequence[requests.Response] = self._observations.query_criteria_async(
                 proposal_id=[str(programme)],
                 obs_collection="HST",
@@ -224,7 +222,7 @@ class Mast:
             )
             return responses[0]
 
-        answer = self._json(what, self._patiently(what, ask))
+        answer = self._json(what, self._ask(what, request))
         if answer.get("status") == "ERROR":
             raise self._error(what, f"{answer.get('msg') or 'an error'!r:.200}")
         rows = [row for row in _list(answer, "data") if isinstance(row, Mapping)]
@@ -238,12 +236,12 @@ class Mast:
         for first in range(0, len(wanted), _PRODUCTS_AT_ONCE):
             some = wanted[first : first + _PRODUCTS_AT_ONCE]
 
-            def ask(some: list[str] = some) -> requests.Response:
+            def request(some: list[str] = some) -> requests.Response:
                 responses = self._missions.get_product_list_async(some)
                 response: requests.Response = responses[0] if isinstance(responses, list) else responses
                 return response
 
-            answer = self._json("a list of files", self._patiently("a list of files", ask))
+            answer = self._json("a list of files", self._ask("a list of files", request))
             if not isinstance(answer.get("products"), list):
                 raise self._error("a list of files", "there is none in the answer")
             rows = _list(answer, "products")
@@ -290,26 +288,22 @@ class Mast:
             raise ArchiveError(self._why(error)) from error
         if status != "COMPLETE":
             reason = f"the server answers {self._guard.status}" if self._guard.status >= 400 else str(message)
-            raise (Refusal if self._final() else ArchiveError)(reason)
+            raise (Refusal if is_final(self._guard.status) else ArchiveError)(reason)
 
-    def _final(self) -> bool:
-        return 400 <= self._guard.status < 500 and self._guard.status not in _ASK_AGAIN
+    def _ask(self, what: str, request: Callable[[], T]) -> T:
+        """Return the answer to a request, which is sent again where that can help."""
+        try:
+            return self._retries.run(f"{self.server}: {what}", request, self._may_pass)
+        except Stopped:
+            raise
+        except _trouble() as error:
+            raise self._error(what, self._why(error)) from error
 
-    def _patiently(self, what: str, ask: Callable[[], T]) -> T:
-        """Ask, and ask again where that can help."""
-        for attempt in range(self._settings.attempts):
-            if attempt:
-                time.sleep(self._settings.pause * 2 ** (attempt - 1))
-            try:
-                return ask()
-            except Stopped:
-                raise
-            except _trouble() as error:
-                why, last = self._why(error), error
-                log.info("%s: %s: %s", self.server, what, why)
-                if self._final() or isinstance(error, RefusedAnswer) or self._no_json(error):
-                    break
-        raise self._error(what, why) from last
+    def _may_pass(self, error: Exception) -> bool:
+        """Tell whether the same request may be answered after this error."""
+        if isinstance(error, (Stopped, RefusedAnswer)) or not isinstance(error, _trouble()):
+            return False
+        return not is_final(self._guard.status) and not self._no_json(error)
 
     def _json(self, what: str, response: requests.Response) -> dict[str, Any]:
         try:
@@ -368,8 +362,7 @@ _SIGNS = {
 
 def _trouble() -> tuple[type[Exception], ...]:
     """Return what astroquery and requests raise when a request fails or the answer is not what they expect."""
-    from astroquery.exceptions import InvalidQueryError, RemoteServiceError
-    from astroquery.exceptions import TimeoutError as AstroqueryTimeout
+    from astroquery.exceptions import InvalidQueryError, RemoteServiceError, TimeoutError as AstroqueryTimeout
 
     return (OSError, InvalidQueryError, RemoteServiceError, AstroqueryTimeout, ValueError, AttributeError, TypeError)
 

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from gpucti.archive.client import ArchiveSettings, Mast, Product, Refusal
-from gpucti.archive.transport import Stopped
+from gpucti.archive.retries import MAX_LOST_FILES, Retries
 from gpucti.darks.anneals import Dark
 from gpucti.errors import ArchiveError, InputError
 from gpucti.io.atomic import clear_leftovers, temporary_name
-from gpucti.io.fitsfile import read_hdus, stored_bytes, text_keyword
+from gpucti.io.cards import Cards
+from gpucti.io.fitsfile import read_hdus, read_stored, stored_bytes
 from gpucti.io.headers import list_files, read_primary
 from gpucti.io.inputs import IO_THREADS
 from gpucti.progress import Event, Progress
@@ -26,8 +27,6 @@ log = logging.getLogger(__name__)
 
 #: Files fetched at the same time.
 JOBS = 4
-#: After so many files in a row that could not be fetched for the network's sake, the rest is not tried.
-_GIVE_UP = 4
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def darks_on_disk(names: Iterable[str], folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in list_files(folder, "flt") if folder.is_dir() else []:
         try:
-            rootname = text_keyword(read_primary(path), "ROOTNAME", f"{path}[0]").upper()
+            rootname = Cards(read_primary(path), f"{path}[0]").text("ROOTNAME").upper()
         except InputError as error:
             log.info("%s", error)
             continue
@@ -82,7 +81,7 @@ def darks_on_disk(names: Iterable[str], folder: Path) -> dict[str, Path]:
     return found
 
 
-def check_dark(path: Path, name: str, size: int | None = None) -> None:
+def check_dark(path: Path, name: str, size: int | None = None, *, stored: bytes | None = None) -> None:
     """Raise `InputError` unless a file is the calibrated dark `name`, complete and with the checksums it announces.
 
     Parameters
@@ -94,12 +93,15 @@ def check_dark(path: Path, name: str, size: int | None = None) -> None:
     size : int, optional
         Bytes that a file fresh from the archive has. Without it, headers may have been edited since: only checksums of
         data count.
+    stored : bytes, optional
+        What lies on disk, if it was read already; `path` is then what messages call it.
     """
+    stored = read_stored(path) if stored is None else stored
     fresh = size is not None
-    if fresh and path.stat().st_size != size:
-        raise InputError(f"{path.stat().st_size} bytes in place of {size}")
-    hdus, _ = read_hdus(path)
-    rootname = text_keyword(hdus[0].header, "ROOTNAME", f"{path}[0]").upper()
+    if fresh and len(stored) != size:
+        raise InputError(f"{len(stored)} bytes in place of {size}")
+    hdus, _ = read_hdus(path, stored=stored)
+    rootname = Cards(hdus[0].header, f"{path}[0]").text("ROOTNAME").upper()
     if rootname != name:
         raise InputError(f"ROOTNAME is {rootname!r}; expected {name}", where=path)
     for index, hdu in enumerate(hdus):
@@ -149,7 +151,7 @@ def download_darks(
     jobs : int
         Files fetched at the same time.
     progress : callable, optional
-        Told of each file.
+        Called with an `Event` for each file.
 
     Raises
     ------
@@ -239,12 +241,18 @@ def _file_name(name: str) -> str:
     return f"{name.lower()}_flt.fits"
 
 
+def _may_pass(error: Exception) -> bool:
+    """Tell whether a file that was not given, or came damaged, may come whole the next time."""
+    return isinstance(error, (ArchiveError, InputError)) and not isinstance(error, Refusal)
+
+
 class _Fetcher:
     """Fetches single files, each thread with a connection of its own."""
 
     def __init__(self, folder: Path, settings: ArchiveSettings, stop: threading.Event, bad: Mapping[str, str]) -> None:
         self._folder, self._settings, self._stop, self._bad = folder, settings, stop, bad
-        self._own = threading.local()
+        self._retries = Retries(settings.attempts, settings.pause, stop)
+        self._thread = threading.local()
         self._connections: list[Mast] = []
         self._lost = 0
 
@@ -258,39 +266,38 @@ class _Fetcher:
         path = self._folder / _file_name(name)
         temporary = path.with_name(temporary_name(path.name))
         try:
-            self._try(name, product, temporary)
+            self._fetch(name, product, temporary)
             note = self._make_way(path, name)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
         return path, note
 
-    def _try(self, name: str, product: Product, temporary: Path) -> None:
-        """Fetch and check, with growing pauses between the attempts."""
-        for attempt in range(self._settings.attempts):
-            if self._lost >= _GIVE_UP:
-                raise ArchiveError("not tried, since the archive does not answer any more")
-            if attempt and self._stop.wait(self._settings.pause * 2 ** (attempt - 1)):
-                raise Stopped("stopped")
+    def _fetch(self, name: str, product: Product, temporary: Path) -> None:
+        """Fetch and check a file, tried again where that can help."""
+
+        def attempt() -> None:
+            if self._lost >= MAX_LOST_FILES:
+                raise Refusal("not tried, since the archive does not answer any more")
             temporary.unlink(missing_ok=True)  # what is there would be gone on with
-            try:
-                self._mast().fetch(product, temporary)
-                self._lost = 0
-                check_dark(temporary, name, product.size)
-                return
-            except Refusal:
-                raise
-            except (ArchiveError, InputError) as error:
-                last: ArchiveError | InputError = error
-                log.info("%s, attempt %d: %s", name, attempt + 1, error)
-        self._lost += isinstance(last, ArchiveError)
-        raise type(last)(str(last).replace(f"{temporary}", _file_name(name))) from last
+            self._mast().fetch(product, temporary)
+            self._lost = 0
+            check_dark(path, name, product.size, stored=read_stored(temporary))
+
+        path = Path(_file_name(name))
+        try:
+            self._retries.run(name, attempt, _may_pass)
+        except Refusal:
+            raise
+        except ArchiveError:
+            self._lost += 1
+            raise
 
     def _mast(self) -> Mast:
-        if not hasattr(self._own, "mast"):
-            self._own.mast = Mast(self._settings, self._stop)
-            self._connections.append(self._own.mast)
-        mast: Mast = self._own.mast
+        if not hasattr(self._thread, "mast"):
+            self._thread.mast = Mast(self._settings, self._stop)
+            self._connections.append(self._thread.mast)
+        mast: Mast = self._thread.mast
         return mast
 
     def _make_way(self, path: Path, name: str) -> str:

@@ -28,7 +28,7 @@ _LONG = timedelta(days=60)
 _OVERRIDE = "give the limits of the period (--anneal-start, --anneal-end) or a list (--anneals FILE)"
 
 
-class Exposure(NamedTuple):
+class DarkRecord(NamedTuple):
     """One dark exposure as a search finds it: ROOTNAME, start (UTC), seconds, number of the programme."""
 
     name: str
@@ -37,7 +37,7 @@ class Exposure(NamedTuple):
     programme: int
 
 
-Search = Callable[[datetime, datetime], Sequence[Exposure]]
+Search = Callable[[datetime, datetime], Sequence[DarkRecord]]
 
 
 class Catalogue:
@@ -51,7 +51,7 @@ class Catalogue:
 
     def __init__(self, search: Search) -> None:
         self._search = search
-        self._darks: dict[str, Exposure] = {}
+        self._darks: dict[str, DarkRecord] = {}
         self._spans: list[tuple[datetime, datetime]] = []
 
     def ask(self, start: datetime, end: datetime) -> None:
@@ -74,7 +74,7 @@ class Catalogue:
                 merged.append((begin, stop))
         self._spans = merged
 
-    def known(self, start: datetime, end: datetime) -> tuple[datetime, datetime, list[Exposure]]:
+    def known(self, start: datetime, end: datetime) -> tuple[datetime, datetime, list[DarkRecord]]:
         """Return the longest known span that holds these dates, and its darks by time."""
         begin, stop = next(span for span in self._spans if span[0] <= start and end <= span[1])
         inside = (dark for dark in self._darks.values() if begin <= dark.start <= stop)
@@ -106,7 +106,7 @@ class _Found(NamedTuple):
 
     start: datetime | None
     end: datetime | None
-    darks: tuple[Exposure, ...]
+    darks: tuple[DarkRecord, ...]
     short: str = ""
 
 
@@ -168,7 +168,7 @@ class PeriodFinder:
                 break
         if found.short or found.start is None:
             raise ArchiveError(f"{found.short}; {_OVERRIDE}", where=format_utc(when))
-        return self._finished(found)
+        return self._finished(found.start, found)
 
     def _in_window(self, when: datetime, begin: datetime, stop: datetime) -> _Found:
         """Return the period as far as the known darks show it."""
@@ -202,7 +202,7 @@ class PeriodFinder:
         when: datetime,
         begin: datetime,
         stop: datetime,
-        darks: Sequence[Exposure],
+        darks: Sequence[DarkRecord],
         kinds: Mapping[int, Kind],
     ) -> _Found:
         groups = boundaries([dark.start for dark in darks if kinds[dark.programme] is Kind.ANNEAL], begin)
@@ -222,10 +222,9 @@ class PeriodFinder:
         )
         return _Found(start, end, members)
 
-    def _finished(self, found: _Found) -> AnnealPeriod:
-        assert found.start is not None
+    def _finished(self, start: datetime, found: _Found) -> AnnealPeriod:
         members = tuple(Dark(dark.name, dark.programme, dark.start, dark.exptime) for dark in found.darks)
-        period = AnnealPeriod(found.start, found.end, members, asked=self.now.replace(microsecond=0))
+        period = AnnealPeriod(start, found.end, members, asked=self.now.replace(microsecond=0))
         for note in self._notes_on(period):
             if note not in self.notes:
                 self.notes.append(note)

@@ -1,4 +1,4 @@
-"""What HST programmes take darks with the STIS CCD for: to mark an anneal, or to watch the dark current."""
+"""What HST programmes take darks with the STIS CCD for: to mark an anneal, or to monitor the dark current."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def kind_of_cadence(starts: Collection[datetime]) -> Kind:
 
 
 class Programmes:
-    """Tells the kinds of programmes: by the packaged list, by title, by cadence. Each title is asked for once.
+    """Finds the kinds of programmes: by the packaged list, by title, by cadence. Each title is asked for once.
 
     Parameters
     ----------
@@ -90,8 +90,10 @@ class Programmes:
 
     def notes(self) -> list[str]:
         """Return what the user should know about programmes judged by their cadence."""
-        told = [f"{number} ({kind.value})" for number, kind in sorted(self.guessed.items()) if kind is not Kind.UNKNOWN]
-        if not told:
+        guesses = [
+            f"{number} ({kind.value})" for number, kind in sorted(self.guessed.items()) if kind is not Kind.UNKNOWN
+        ]
+        if not guesses:
             return []
         why = f": {self._silent}" if self._silent else ""
-        return [f"judged by how often they observe, for want of a title: programmes {', '.join(told)}{why}"]
+        return [f"judged by how often they observe, for want of a title: programmes {', '.join(guesses)}{why}"]

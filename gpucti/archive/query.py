@@ -15,6 +15,7 @@ from gpucti.archive.periods import Catalogue, PeriodFinder, settled
 from gpucti.archive.programmes import Programmes
 from gpucti.darks.anneals import MIN_DARK_SECONDS, AnnealPeriod, Dark, read_anneals, write_anneals
 from gpucti.errors import ArchiveError, InputError
+from gpucti.io.cards import Cards
 from gpucti.io.dates import format_utc
 from gpucti.io.headers import list_files, read_primary, start_time
 from gpucti.io.inputs import Files, expand_files
@@ -96,7 +97,7 @@ def exposure_starts(files: Files) -> dict[Path, datetime]:
         primary = read_primary(path)
         if str(primary.get("INSTRUME")).strip() != "STIS":
             raise InputError(f"INSTRUME is {primary.get('INSTRUME')!r}; expected 'STIS'", where=f"{path}[0]")
-        starts[path] = start_time(primary, f"{path}[0]")
+        starts[path] = start_time(Cards(primary, f"{path}[0]"))
     return starts
 
 
@@ -219,22 +220,22 @@ def _with_products(periods: Sequence[AnnealPeriod], mast: Mast, notes: list[str]
         notes.append(f"which darks have a calibrated file is not known: {error}")
         return list(periods)
 
-    def told(dark: Dark) -> Dark:
+    def with_product(dark: Dark) -> Dark:
         product = products.get(dark.exposure)
         return replace(dark, flt=product is not None, size=None if product is None else product.size)
 
-    return [replace(period, darks=tuple(map(told, period.darks))) for period in periods]
+    return [replace(period, darks=tuple(map(with_product, period.darks))) for period in periods]
 
 
 def merge_anneals(saved: Sequence[AnnealPeriod], answered: Sequence[AnnealPeriod]) -> tuple[AnnealPeriod, ...]:
     """Return all periods of two lists by time; of two that overlap, or share a dark, the answered one stays."""
 
-    def overlap(one: AnnealPeriod, other: AnnealPeriod) -> bool:
+    def overlap(this: AnnealPeriod, other: AnnealPeriod) -> bool:
         return (
-            (one.end is None or other.start < one.end)
-            and (other.end is None or one.start < other.end)
-            or one.start_date == other.start_date
-            or bool({dark.exposure for dark in one.darks} & {dark.exposure for dark in other.darks})
+            (this.end is None or other.start < this.end)
+            and (other.end is None or this.start < other.end)
+            or this.start_date == other.start_date
+            or bool({dark.exposure for dark in this.darks} & {dark.exposure for dark in other.darks})
         )
 
     kept = [old for old in saved if not any(overlap(old, new) for new in answered)]
@@ -259,7 +260,7 @@ def save_anneals(answer: Answer, path: Path) -> bool:
 def answer_data(answer: Answer, wanted: Sequence[Dark], on_disk: Mapping[str, Path]) -> dict[str, Any]:
     """Return the darks wanted of an answer as dictionaries, texts and numbers, for JSON; bytes, seconds, dates UTC."""
 
-    def told(dark: Dark) -> dict[str, Any]:
+    def dark_data(dark: Dark) -> dict[str, Any]:
         path = on_disk.get(dark.exposure)
         return {
             "exposure": dark.exposure,
@@ -276,7 +277,7 @@ def answer_data(answer: Answer, wanted: Sequence[Dark], on_disk: Mapping[str, Pa
             {
                 "start": format_utc(period.start),
                 "end": None if period.end is None else format_utc(period.end),
-                "darks": [told(dark) for dark in period.darks if dark in wanted],
+                "darks": [dark_data(dark) for dark in period.darks if dark in wanted],
             }
             for period in answer.periods
         ],

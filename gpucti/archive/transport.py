@@ -44,7 +44,7 @@ class Guard(HTTPAdapter):
     ) -> None:
         self._home = _origin(server)
         self._token = token
-        self._patience = (connect, read)
+        self._timeouts = (connect, read)
         self._whole = whole
         self._stop = stop
         #: Status of the last answer, 0 if there was none.
@@ -65,7 +65,7 @@ class Guard(HTTPAdapter):
         if self._token and origin == self._home:
             sent.headers["Cookie"] = f"mast_token={self._token}"
         begin = time.monotonic()
-        response = super().send(sent, *args, **kwargs | {"timeout": self._patience})
+        response = super().send(sent, *args, **kwargs | {"timeout": self._timeouts})
         response.request = request
         response.raw = self._body = _Body(response.raw, begin + self._whole, self._whole, self._stop)
         self.status = response.status_code

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
+from gpucti._lazy import submodules
 from gpucti.backends.base import Backend
 from gpucti.errors import BackendUnavailable, InputError
 
@@ -101,3 +102,7 @@ def _make(name: str, threads: int | None = None) -> Backend:
 
         return CudaBackend(int(device))
     raise InputError(f"unknown backend {name!r}; expected {ALLOWED}")
+
+
+if not TYPE_CHECKING:
+    __getattr__ = submodules(__name__)

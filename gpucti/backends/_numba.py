@@ -67,14 +67,14 @@ class NumbaBackend(HostArrays):
                 left, right = strips[strip]
                 self._kernels.split_noise_block(left, right, image, steps, options.read_noise, raw, squares[strip])
 
-            def soften(band: tuple[int, int], image: Any = image, s: Any = image_signal, n: Any = image_noise) -> None:
+            def limit(band: tuple[int, int], image: Any = image, s: Any = image_signal, n: Any = image_noise) -> None:
                 self._kernels.limit_noise_block(*band, image, raw, options.read_noise, n, s, options.noise_model == 1)
 
             self._spread(partial(take, steps=MAX_NOISE_STEPS), range(len(strips)))
             steps = noise_steps(squares.sum(axis=0), (rows - 1) * cols, options.read_noise)
             if steps < MAX_NOISE_STEPS:
                 self._spread(partial(take, steps=steps), range(len(strips)))
-            self._spread(soften, bands)
+            self._spread(limit, bands)
         return signal, noise
 
     def remove_cti(
@@ -92,10 +92,16 @@ class NumbaBackend(HostArrays):
         n, _, cols = check_stack(signal, np)
         cte_frac, col_scale = check_scales(cte_frac, col_scale, n, cols)
         check_traps(traps, options)
+        restored, repairs = np.empty_like(signal), np.zeros((n, cols), dtype=np.int32)
         scale = np.empty_like(signal if keep_scale else signal[:0])
-        restored, repairs = self._read_out(
-            signal, cte_frac, col_scale, first_row, options.sim_nit, traps, False, options.oversub_thresh, scale
-        )
+
+        def correct(block: int) -> None:
+            self._kernels.remove_cti_block(
+                block, signal, cte_frac, col_scale, first_row, options.sim_nit, options.shft_nit,
+                options.oversub_thresh, *_tables(traps), restored, repairs, scale,
+            )  # fmt: skip
+
+        self._spread(correct, self._blocks(n, cols))
         return Restored(restored, repairs, scale if keep_scale else None)
 
     def add_cti(
@@ -110,34 +116,19 @@ class NumbaBackend(HostArrays):
         """See `Backend.add_cti`."""
         n, _, cols = check_stack(signal, np)
         cte_frac, col_scale = check_scales(cte_frac, col_scale, n, cols)
-        trailed, _ = self._read_out(signal, cte_frac, col_scale, first_row, 1, traps, True, 0.0, signal[:0])
+        trailed = np.empty_like(signal)
+
+        def read_out(block: int) -> None:
+            self._kernels.add_cti_block(
+                block, signal, cte_frac, col_scale, first_row, traps.shft_nit, *_tables(traps), trailed
+            )
+
+        self._spread(read_out, self._blocks(n, cols))
         return trailed
 
-    def _read_out(
-        self,
-        signal: Array,
-        cte_frac: npt.NDArray[np.float64],
-        col_scale: npt.NDArray[np.float64],
-        first_row: int,
-        sim_nit: int,
-        traps: TrapTable,
-        only_read: bool,
-        threshold: float,
-        scale: Array,
-    ) -> tuple[Array, Array]:
-        """Return the stack corrected, or read out once, and the repairs of its columns; fill `scale` if not empty."""
-        n, _, cols = signal.shape
-        result = np.empty_like(signal)
-        repairs = np.zeros((n, cols), dtype=np.int32)
-
-        def treat(block: int) -> None:
-            self._kernels.read_out_block(
-                block, signal, cte_frac, col_scale, first_row, sim_nit, traps.shft_nit, only_read, threshold,
-                *_tables(traps), result, repairs, scale,
-            )  # fmt: skip
-
-        self._spread(treat, range(n * -(-cols // self._kernels.BLOCK)))
-        return result, repairs
+    def _blocks(self, n: int, cols: int) -> range:
+        """Return the numbers of the blocks of columns that threads take in turn."""
+        return range(n * -(-cols // self._kernels.BLOCK))
 
     def _spread(self, work: Callable[[Any], None], items: Iterable[Any]) -> None:
         """Do `work` on every item; the kernels let go of the GIL, so threads share the machine."""
@@ -152,4 +143,5 @@ class NumbaBackend(HostArrays):
 
 
 def _tables(traps: TrapTable) -> tuple[Any, ...]:
+    """Return the kernels' view of the table: ``levels, inverse_step, level_of, held``."""
     return traps.levels, traps.inverse_step, traps.level_of, traps.held.ravel()

@@ -82,29 +82,29 @@ class NumpyBackend(HostArrays):
         kept = trap_scale(cte_frac, col_scale, rows, first_row) if keep_scale else None
 
         image, col = np.divmod(np.arange(n * cols), cols)
-        scale: dict[int, Floats] = {}  # of the columns that were repaired, by their number in the stack
+        repaired: dict[int, Floats] = {}  # the trap scale of the columns that were, by their number in the stack
         todo = np.arange(n * cols)
         for _ in range(MAX_ROUNDS):
             again = []
-            for part in np.array_split(todo, -(-len(todo) // max(1, _LANES // options.n_passes))):
-                here = (image[part], slice(None), col[part])
+            for columns in np.array_split(todo, -(-len(todo) // max(1, _LANES // options.n_passes))):
+                here = (image[columns], slice(None), col[columns])
                 observed, current = signal[here].T, restored[here].T
-                density = cte_frac[image[part]] * col_scale[col[part]] * _rows(rows, first_row) / REFERENCE_ROW
-                for column, number in enumerate(part):
-                    if number in scale:
-                        density[:, column] = scale[number]
-                current = _restore(observed, current, density, options.sim_nit, traps)
+                scale = cte_frac[image[columns]] * col_scale[col[columns]] * _rows(rows, first_row) / REFERENCE_ROW
+                for k, number in enumerate(columns):
+                    if number in repaired:
+                        scale[:, k] = repaired[number]
+                current = _restore(observed, current, scale, options.sim_nit, traps)
                 restored[here] = current.T
-                lowered = _lower_scale(current, observed, density, options.oversub_thresh)
-                scale.update((int(part[column]), density[:, column].copy()) for column in lowered)
-                again.append(part[lowered])
+                lowered = _lower_scale(current, observed, scale, options.oversub_thresh)
+                repaired.update((int(columns[k]), scale[:, k].copy()) for k in lowered)
+                again.append(columns[lowered])
             todo = np.concatenate(again)
             repairs[image[todo], col[todo]] += 1
             if len(todo) == 0:
                 break
         if kept is not None:
-            for number, density in scale.items():
-                kept[image[number], :, col[number]] = density
+            for number, scale in repaired.items():
+                kept[image[number], :, col[number]] = scale
         return Restored(restored, repairs, kept)
 
     def add_cti(
@@ -121,10 +121,10 @@ class NumpyBackend(HostArrays):
         cte_frac, col_scale = check_scales(cte_frac, col_scale, n, cols)
         trailed = np.empty_like(signal)
         image, col = np.divmod(np.arange(n * cols), cols)
-        for part in np.array_split(np.arange(n * cols), -(-n * cols // max(1, _LANES // traps.shft_nit))):
-            here = (image[part], slice(None), col[part])
-            density = cte_frac[image[part]] * col_scale[col[part]] * _rows(rows, first_row) / REFERENCE_ROW
-            trailed[here] = _read_out(signal[here].T, density, traps).T
+        for columns in np.array_split(np.arange(n * cols), -(-n * cols // max(1, _LANES // traps.shft_nit))):
+            here = (image[columns], slice(None), col[columns])
+            scale = cte_frac[image[columns]] * col_scale[col[columns]] * _rows(rows, first_row) / REFERENCE_ROW
+            trailed[here] = _read_out(signal[here].T, scale, traps).T
         return trailed
 
 
@@ -135,9 +135,9 @@ def _rows(rows: int, first_row: int) -> Floats:
 class _Traps:
     """The traps of many lanes: a list of segments, in no order, each with the lane that owns it.
 
-    A segment is the traps at the levels ``first .. top`` that were filled at the same row, `age` rows ago; its top
-    level is filled in `part`. Segments of a lane do not overlap, and the newest covers the lowest levels.
-    `top` and `first` are kept as places in the flattened table of held charge, so that place + age is an entry.
+    A segment is the traps at the levels ``first .. top`` that were filled at the same row, `age` rows ago; of the top
+    level the fraction `fill` is filled. Segments of a lane do not overlap, and the newest covers the lowest levels.
+    `top` and `first` are kept as places in the flattened table `held`, so that place + age is an entry.
     """
 
     def __init__(self, lanes: int, traps: TrapTable) -> None:
@@ -154,10 +154,10 @@ class _Traps:
         self.top = np.full(slots, _UNUSED, dtype=np.intp)
         self.first = np.zeros(slots, dtype=np.intp)
         self.age = np.zeros(slots, dtype=np.intp)
-        self.part = np.zeros(slots)
-        self.density = np.zeros(slots)
+        self.fill = np.zeros(slots)
+        self.scale = np.zeros(slots)
 
-    def read_row(self, charge_in: Floats, density: Floats, ratio: Floats | None) -> Floats:
+    def read_row(self, charge: Floats, scale: Floats, ratio: Floats | None) -> Floats:
         """Move one row through every lane: traps release, then capture; return what is read out, ``(lanes,)``.
 
         Charge is conserved: what is read out is what came in, plus what the traps held before, less what they hold
@@ -168,45 +168,45 @@ class _Traps:
         before = self.trapped
         if ratio is not None:  # fewer traps than one row before: they hold less
             before = before * ratio
-            self.density[here] *= ratio[owner]
+            self.scale[here] *= ratio[owner]
 
         age += 1
         place = top + age
         segment = self.held[place]
-        segment += self.part[here] * self.next_level[place]
+        segment += self.fill[here] * self.next_level[place]
         segment -= self.held[first + age]
-        segment *= self.density[here]
+        segment *= self.scale[here]
         after = np.asarray(np.bincount(owner, segment, self.lanes), dtype=np.float64)
 
-        charge = charge_in + (before - after)
+        present = charge + (before - after)
         table = self.table
-        level = table.level_of[np.clip(charge, 0.0, len(table.level_of) - 1.0).astype(np.intp)]
-        part = np.minimum((charge - table.levels[level]) * table.inverse_step[level], 1.0)
-        captures = np.flatnonzero(charge >= table.levels[0])
+        level = table.level_of[np.clip(present, 0.0, len(table.level_of) - 1.0).astype(np.intp)]
+        fill = np.minimum((present - table.levels[level]) * table.inverse_step[level], 1.0)
+        captures = np.flatnonzero(present >= table.levels[0])
         reached: Ints = np.full(self.lanes, -_STRIDE, dtype=np.intp)
         reached[captures] = level[captures] * np.intp(_STRIDE)
 
         # Traps up to the level reached are emptied and filled afresh; those above keep their charge.
         reached_by_owner = reached[owner]
-        below = top <= reached_by_owner
-        cut = np.flatnonzero((first <= reached_by_owner) & ~below)
-        emptied = np.flatnonzero(below)
+        swallowed = top <= reached_by_owner
+        cut = np.flatnonzero((first <= reached_by_owner) & ~swallowed)
+        emptied = np.flatnonzero(swallowed)
         after -= np.bincount(owner[emptied], segment[emptied], self.lanes)
         lanes_cut = owner[cut]
         higher = reached[lanes_cut] + _STRIDE
         lost = self.held[higher + age[cut]] - self.held[first[cut] + age[cut]]
-        after[lanes_cut] -= self.density[cut] * lost  # one such segment in a lane at most
+        after[lanes_cut] -= self.scale[cut] * lost  # one such segment in a lane at most
         first[cut] = higher
 
         new_top: Ints = reached[captures]
-        new_part: Floats = part[captures]
-        new_density: Floats = density[captures]
-        after[captures] += new_density * (self.held[new_top] + new_part * self.next_level[new_top])
-        self._fill(emptied, captures, new_top, new_part, new_density)
+        new_fill: Floats = fill[captures]
+        new_scale: Floats = scale[captures]
+        after[captures] += new_scale * (self.held[new_top] + new_fill * self.next_level[new_top])
+        self._push(emptied, captures, new_top, new_fill, new_scale)
         self.trapped = after
-        return charge_in + (before - after)
+        return charge + (before - after)
 
-    def _fill(self, free: Ints, owner: Ints, top: Ints, part: Floats, density: Floats) -> None:
+    def _push(self, free: Ints, owner: Ints, top: Ints, fill: Floats, scale: Floats) -> None:
         """Put new segments, from level 0 up, into the free slots and as many more as needed."""
         missing = len(owner) - len(free)
         if missing > 0:
@@ -214,13 +214,13 @@ class _Traps:
                 self._grow(missing)
             free = np.concatenate([free, np.arange(self.used, self.used + missing)])
             self.used += missing
-        filled, left_over = free[: len(owner)], free[len(owner) :]
-        self.owner[filled] = owner
-        self.top[filled] = top
-        self.first[filled] = 0
-        self.age[filled] = 0
-        self.part[filled] = part
-        self.density[filled] = density
+        taken, left_over = free[: len(owner)], free[len(owner) :]
+        self.owner[taken] = owner
+        self.top[taken] = top
+        self.first[taken] = 0
+        self.age[taken] = 0
+        self.fill[taken] = fill
+        self.scale[taken] = scale
         self._release_slots(left_over)
 
     def clear_old(self) -> None:
@@ -231,26 +231,26 @@ class _Traps:
         self.top[slots] = _UNUSED
         self.first[slots] = 0
         self.age[slots] = 0
-        self.density[slots] = 0.0
+        self.scale[slots] = 0.0
 
     def _grow(self, missing: int) -> None:
         more = max(missing, len(self.owner))
-        for name in ("owner", "top", "first", "age", "part", "density"):
+        for name in ("owner", "top", "first", "age", "fill", "scale"):
             array = getattr(self, name)
             setattr(self, name, np.concatenate([array, np.zeros(more, dtype=array.dtype)]))
 
 
-def _restore(observed: Floats, current: Floats, density: Floats, sim_nit: int, traps: TrapTable) -> Floats:
+def _restore(observed: Floats, current: Floats, scale: Floats, sim_nit: int, traps: TrapTable) -> Floats:
     """Return the columns ``(rows, m)`` after all iterations ``current += observed - readout(current)``."""
-    return _sweep(current, observed, density, sim_nit, traps)
+    return _sweep(current, observed, scale, sim_nit, traps)
 
 
-def _read_out(charge: Floats, density: Floats, traps: TrapTable) -> Floats:
+def _read_out(charge: Floats, scale: Floats, traps: TrapTable) -> Floats:
     """Return the columns ``(rows, m)`` after one readout."""
-    return _sweep(charge, None, density, 1, traps)
+    return _sweep(charge, None, scale, 1, traps)
 
 
-def _sweep(start: Floats, observed: Floats | None, density: Floats, sim_nit: int, traps: TrapTable) -> Floats:
+def _sweep(start: Floats, observed: Floats | None, scale: Floats, sim_nit: int, traps: TrapTable) -> Floats:
     """Take the columns through ``sim_nit * shft_nit`` passes; with `observed`, each readout corrects the next start.
 
     Pass k works on row ``step - k``, so that all passes work at once on what they handed on one step before.
@@ -259,40 +259,40 @@ def _sweep(start: Floats, observed: Floats | None, density: Floats, sim_nit: int
     passes = sim_nit * traps.shft_nit
     last = np.arange(1, sim_nit + 1) * traps.shft_nit - 1  # the pass that ends each simulated readout
     border = np.zeros((passes - 1, m))
-    density = np.concatenate([border, density, border])  # rows outside the column come before and after it
-    fall = np.ones_like(density)
-    np.divide(density[passes:], density[passes - 1 : -1], out=fall[passes:], where=density[passes - 1 : -1] > 0)
+    scale = np.concatenate([border, scale, border])  # rows outside the column come before and after it
+    fall = np.ones_like(scale)
+    np.divide(scale[passes:], scale[passes - 1 : -1], out=fall[passes:], where=scale[passes - 1 : -1] > 0)
     fall[:passes], fall[passes - 1 + rows :] = 1.0, 1.0
     np.minimum(fall, 1.0, out=fall)
     falls = np.any(fall < 1.0, axis=1)
 
     lanes = _Traps(passes * m, traps)
     charge = np.full((passes, m), _NO_CHARGE)
-    corrected = np.full((passes, m), _NO_CHARGE)
+    current = np.full((passes, m), _NO_CHARGE)
     result = np.empty((rows, m))
     for step in range(rows + passes - 1):
         window = slice(step, step + passes)  # the row of the last pass first
-        charge[0] = corrected[0] = start[step] if step < rows else _NO_CHARGE
+        charge[0] = current[0] = start[step] if step < rows else _NO_CHARGE
         ratio = fall[window][::-1].ravel() if falls[window].any() else None
-        charge = lanes.read_row(charge.ravel(), density[window][::-1].ravel(), ratio).reshape(passes, m)
+        charge = lanes.read_row(charge.ravel(), scale[window][::-1].ravel(), ratio).reshape(passes, m)
         if observed is not None:
             row = step - last
             inside = (row >= 0) & (row < rows)
-            corrected[last[inside]] += observed[row[inside]] - charge[last[inside]]
-            charge[last] = corrected[last]
+            current[last[inside]] += observed[row[inside]] - charge[last[inside]]
+            charge[last] = current[last]
         if step >= passes - 1:
             result[step - passes + 1] = charge[-1]
         charge[1:] = charge[:-1].copy()
-        corrected[1:] = corrected[:-1].copy()
+        current[1:] = current[:-1].copy()
         if step % _CLEARING == 0:
             lanes.clear_old()
     return result
 
 
-def _lower_scale(current: Floats, observed: Floats, density: Floats, threshold: float) -> Ints:
+def _lower_scale(current: Floats, observed: Floats, scale: Floats, threshold: float) -> Ints:
     """Lower the trap scale round the first over-subtracted pixel of each column; return the columns lowered.
 
-    All arrays are ``(rows, m)``; `density` is changed. The rules, the index j - 1 among them, are those of stis_cti's
+    All arrays are ``(rows, m)``; `scale` is changed. The rules, the index j - 1 among them, are those of stis_cti's
     ``FixYCte``: the scale falls from the nearest pixel towards the register that gained charge up to the
     over-subtracted one, and less and less over the four rows that follow.
     """
@@ -314,10 +314,10 @@ def _lower_scale(current: Floats, observed: Floats, density: Floats, threshold: 
     factor = np.zeros(len(columns))
     np.divide(signal, divisor, out=factor, where=(signal != 0) & (divisor != 0))
     between = (row >= source) & (row <= i)
-    density[:, columns] = np.where(between, np.maximum(density[:, columns] * factor, 0.0), density[:, columns])
+    scale[:, columns] = np.where(between, np.maximum(scale[:, columns] * factor, 0.0), scale[:, columns])
     for distance, share in enumerate(REPAIR_TAPER, start=1):
         near = i + distance < rows
-        density[i[near] + distance, columns[near]] *= 1.0 - share * (1.0 - factor[near])
+        scale[i[near] + distance, columns[near]] *= 1.0 - share * (1.0 - factor[near])
     return columns
 
 
@@ -328,6 +328,7 @@ def _take_noise(image: Floats, read_noise: float) -> Floats:
     the noise to reach its rms, between 25 and 30.
     """
     rows, cols = image.shape
+    largest_change = NOISE_STEP * read_noise
     squares = np.zeros(MAX_NOISE_STEPS - MIN_NOISE_STEPS + 1)
     noise = np.empty_like(image)
 
@@ -336,8 +337,8 @@ def _take_noise(image: Floats, read_noise: float) -> Floats:
             strip = image[:, left : left + _NOISE_COLUMNS].copy()
             signal, taken = strip.copy(), np.zeros_like(strip)
             for step in range(1, steps + 1):
-                difference = np.diff(signal, axis=0)
-                taken[1:] += np.clip(difference, -NOISE_STEP * read_noise, NOISE_STEP * read_noise, out=difference)
+                change = np.diff(signal, axis=0)
+                taken[1:] += np.clip(change, -largest_change, largest_change, out=change)
                 np.subtract(strip, taken, out=signal)
                 if step >= MIN_NOISE_STEPS:
                     squares[step - MIN_NOISE_STEPS] += np.vdot(taken, taken)
@@ -358,8 +359,8 @@ def _limit_noise(noise: Floats, read_noise: float) -> None:
     rows, cols = noise.shape
     if rows < 4 or cols < 3:
         return
-    power = np.square(noise)
-    tall = power[1:-2] + power[2:-1] + power[3:]  # of rows 2 .. rows - 2
-    box = tall[:, 2:] + tall[:, 1:-1] + tall[:, :-2]
-    excess = np.sqrt(box / 9.0) / (NOISE_BOX_LIMIT * read_noise)
+    square = np.square(noise)
+    tall = square[1:-2] + square[2:-1] + square[3:]  # of rows 2 .. rows - 2
+    power = tall[:, 2:] + tall[:, 1:-1] + tall[:, :-2]  # of the box
+    excess = np.sqrt(power / 9.0) / (NOISE_BOX_LIMIT * read_noise)
     noise[2:-1, 1:-1] /= np.maximum(excess, 1.0)

@@ -1,4 +1,7 @@
-"""What a backend is: the three operations on stacks of images, and the few array tools round them."""
+"""What a backend is: the three operations on stacks of images, and the few array tools round them.
+
+The backends and the kernels share their names; the table "Names in the code" in docs/algorithm.md says what they mean.
+"""
 
 from __future__ import annotations
 

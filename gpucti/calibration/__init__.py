@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+from gpucti._lazy import submodules
 from gpucti.backends.base import Backend
 from gpucti.calibration.base import Engine
+from gpucti.calibration.reffiles import References
 from gpucti.errors import EngineError, InputError
 
 #: Names of engines.
 ENGINES = ("auto", "native", "hstcal")
 
 
-def get_engine(name: str, backend: Backend, environment: Mapping[str, str] | None = None) -> Engine:
+def get_engine(name: str, backend: Backend, references: References | None = None) -> Engine:
     """Return the engine of that name.
 
     Parameters
@@ -23,8 +25,8 @@ def get_engine(name: str, backend: Backend, environment: Mapping[str, str] | Non
         which says what it leaves out.
     backend : Backend
         Computes, for the native engine.
-    environment : mapping, optional
-        Where ``oref`` and the like are looked up; by default the process's environment.
+    references : References, optional
+        Finds and keeps the reference files; by default those of the process's environment.
 
     Raises
     ------
@@ -39,24 +41,29 @@ def get_engine(name: str, backend: Backend, environment: Mapping[str, str] | Non
     from gpucti.calibration.auto import AutoEngine  # here: steps are imported without the engines
     from gpucti.calibration.native import NativeEngine
 
+    references = References() if references is None else references
     if wanted == "native":
-        return NativeEngine(backend, environment)
+        return NativeEngine(backend, references)
     reason = ""
     try:
-        hstcal = _hstcal(environment)
+        hstcal = _hstcal(references)
     except EngineError as error:
         if wanted == "hstcal":
             raise
         hstcal, reason = None, str(error)
     if hstcal is not None and wanted == "hstcal":
         return hstcal
-    return AutoEngine(NativeEngine(backend, environment), hstcal, reason)
+    return AutoEngine(NativeEngine(backend, references), hstcal, reason)
 
 
-def _hstcal(environment: Mapping[str, str] | None) -> Engine:
+def _hstcal(references: References) -> Engine:
     from gpucti.calibration.hstcal import HstcalEngine, available
 
-    runs, detail = available(environment)
+    runs, detail = available(references.environment)
     if not runs:
         raise EngineError(f"engine 'hstcal' cannot run here: {detail}")
-    return HstcalEngine(environment)
+    return HstcalEngine(references)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = submodules(__name__)

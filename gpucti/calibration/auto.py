@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from gpucti.calibration.base import BiasSubtracted, Calibrated, Engine, Required
@@ -55,10 +55,6 @@ class AutoEngine:
     def subtract_bias(self, raw: Exposure) -> BiasSubtracted:
         """Return the exposure after DQICORR, BLEVCORR and BIASCORR, by the native engine, which does all of that."""
         return self._native.subtract_bias(raw)
-
-    def reject_cosmic_rays(self, exposures: Sequence[Exposure]) -> Exposure:
-        """Return the sum of the exposures without cosmic rays, by the native engine."""
-        return self._native.reject_cosmic_rays(exposures)
 
     def calibrate(self, exposure: Exposure, outdir: Path, suffixes: Mapping[str, str]) -> Calibrated:
         """Calibrate with the engine chosen; see `gpucti.calibration.base.Engine`."""

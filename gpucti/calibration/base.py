@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from gpucti.errors import InputError, ReferenceFileError
+from gpucti.io.atomic import refuse_existing
 from gpucti.io.exposure import Exposure, StisKeywords
 
 #: What CalSTIS calls its products, in the order it makes them.
@@ -74,8 +76,41 @@ class Trailer:
         return "".join(f"{line}\n" for line in self.lines)
 
 
+def product_paths(
+    exposure: StisKeywords, kinds: Collection[str], outdir: Path, suffixes: Mapping[str, str]
+) -> dict[str, Path]:
+    """Return where the products of these kinds go, in CalSTIS's order; none of these files exists.
+
+    Raises
+    ------
+    InputError
+        `suffixes` has no name for one.
+    OutputExistsError
+        One exists.
+    """
+    unnamed = [kind for kind in kinds if not suffixes.get(kind)]
+    if unnamed:
+        raise InputError(f"makes {', '.join(unnamed)}, for which `suffixes` has no name; add them", where=exposure.path)
+    root = exposure.path.name.partition(".")[0].partition("_")[0]
+    paths = {kind: outdir / f"{root}_{suffixes[kind]}.fits" for kind in KINDS if kind in kinds}
+    for path in paths.values():
+        refuse_existing(path, overwrite=False)
+    return paths
+
+
+def require_found(exposure: StisKeywords, needed: Sequence[Required]) -> None:
+    """Raise `ReferenceFileError` that names all of the reference files that are not found."""
+    missing = [need for need in needed if need.path is None]
+    if missing:
+        names = ", ".join(f"{need.keyword} ({need.name or 'blank'})" for need in missing)
+        raise ReferenceFileError(
+            f"reference files are missing: {names}; check the names and the folders (oref) they point to",
+            where=exposure.path,
+        )
+
+
 class Engine(Protocol):
-    """Calibrates single exposures. Holds nothing between calls but what it read of the reference files.
+    """Calibrates single exposures. Holds nothing between calls; its `References` keep the reference files.
 
     Exposures carry the path of the file they are, or would be: temperature (EPC) files and wavecals are looked for
     beside it. Inputs are never changed. Errors: `InputError` for the exposure, `ReferenceFileError` for what it is

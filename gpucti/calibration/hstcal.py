@@ -10,13 +10,10 @@ from __future__ import annotations
 import gzip
 import importlib.metadata
 import importlib.util
-import json
 import logging
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -27,12 +24,14 @@ from typing import Any
 
 from astropy.io import fits
 
-from gpucti.calibration.base import KINDS, BiasSubtracted, Calibrated, Required
-from gpucti.calibration.switches import read_work, required_references
+from gpucti.calibration.base import BiasSubtracted, Calibrated, Required, product_paths, require_found
+from gpucti.calibration.reffiles import References
+from gpucti.calibration.switches import read_work, required_references, work_to_do
+from gpucti.child import run_child
 from gpucti.errors import EngineError, InputError, MissingFileError, ReferenceFileError
-from gpucti.io.atomic import atomic_output, refuse_existing
+from gpucti.io.atomic import atomic_output
 from gpucti.io.exposure import Exposure, StisKeywords
-from gpucti.io.fitsfile import find_file, read_hdus, text_keyword
+from gpucti.io.fitsfile import find_file, read_hdus
 from gpucti.io.fitstables import ascii_text
 from gpucti.references.names import resolve_reference
 
@@ -44,7 +43,7 @@ TRAILER = "trailer.txt"
 #: What reference files are wanted for: those of bias subtraction; all of them.
 BIAS_FILES = ("CCDTAB", "BPIXTAB", "BIASFILE")
 #: The steps of basic2d: these are performed in bias subtraction, the others are not, whatever the header says.
-BIAS_STEPS = dict.fromkeys(("dqicorr", "blevcorr", "biascorr"), "perform") | dict.fromkeys(
+BASIC2D_SWITCHES = dict.fromkeys(("dqicorr", "blevcorr", "biascorr"), "perform") | dict.fromkeys(
     ("atodcorr", "doppcorr", "lorscorr", "glincorr", "lflgcorr", "darkcorr", "flatcorr", "shadcorr", "photcorr"), "omit"
 )
 #: Lines of a trailer that an error message quotes.
@@ -80,14 +79,15 @@ class HstcalEngine:
 
     Parameters
     ----------
-    environment : mapping, optional
-        Where ``oref`` and the like (and PATH, if it is there) are looked up; by default the process's environment.
+    references : References
+        Finds the reference files; PATH, if it is in its environment, takes the place of the process's.
     """
 
     name = "hstcal"
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        self._environment = environment
+    def __init__(self, references: References) -> None:
+        self._references = references
+        self._environment = references.environment
 
     def describe(self) -> str:
         """Return what runs, with its version."""
@@ -116,7 +116,7 @@ class HstcalEngine:
 
     def references(self, exposure: StisKeywords) -> list[Required]:
         """Return every reference file that calibrating this exposure would open."""
-        return required_references(exposure, self._environment, calstis=True)
+        return required_references(exposure, self._references, calstis=True)
 
     def subtract_bias(self, raw: Exposure) -> BiasSubtracted:
         """Return the exposure after DQICORR, BLEVCORR and BIASCORR, with errors, as basic2d makes it.
@@ -128,14 +128,14 @@ class HstcalEngine:
         EngineError
             CalSTIS is not installed, or failed; the message quotes the end of its trailer.
         """
-        with self._workplace(raw) as place:
-            place.link_references(raw.primary, BIAS_FILES)
-            place.copy_temperatures(raw)
+        with self._work_folder(raw) as folder:
+            folder.link_references(raw.primary, BIAS_FILES)
+            folder.copy_temperatures(raw)
             output = "bias_subtracted.fits"
-            place.run("basic2d", output=output, statflag=True, **BIAS_STEPS)
-            made = place.read(output, "bias-subtracted image")
+            folder.run("basic2d", output=output, statflag=True, **BASIC2D_SWITCHES)
+            made = folder.read(output, "bias-subtracted image")
             made.primary["FILENAME"] = ascii_text(raw.path.name.removesuffix(".gz"))
-            return BiasSubtracted(replace(made, path=raw.path, sha256=""), place.trailer)
+            return BiasSubtracted(replace(made, path=raw.path, sha256=""), folder.trailer)
 
     def calibrate(self, exposure: Exposure, outdir: Path, suffixes: Mapping[str, str]) -> Calibrated:
         """Do what is left to PERFORM in the header and write the products; see `Engine.calibrate`.
@@ -152,57 +152,55 @@ class HstcalEngine:
         OutputExistsError
             A product exists.
         """
-        work = read_work(exposure)
-        if work.nothing:
-            raise InputError(
-                "nothing to do, no calibration switch is PERFORM; is it calibrated already?", where=exposure.path
-            )
-        _require_references(exposure, self.references(exposure))
-        paths = _product_paths(exposure, work.kinds, outdir, suffixes)
-        with self._workplace(exposure) as place:
-            place.link_references(exposure.primary)
-            place.copy_temperatures(exposure)
-            arguments = place.copy_wavecal(exposure) if work.wavecal else {}
-            place.run("calstis", **arguments)
-            missing = [kind for kind in work.kinds if not (place.folder / place.product(kind)).is_file()]
+        work = work_to_do(exposure)
+        require_found(exposure, self.references(exposure))
+        paths = product_paths(exposure, work.kinds, outdir, suffixes)
+        with self._work_folder(exposure) as folder:
+            folder.link_references(exposure.primary)
+            folder.copy_temperatures(exposure)
+            arguments = folder.copy_wavecal(exposure) if work.wavecal else {}
+            folder.run("calstis", **arguments)
+            missing = [kind for kind in work.kinds if not (folder.path / folder.product(kind)).is_file()]
             if missing:
-                raise place.failure(f"cs0.e ended with success but did not make {', '.join(missing)}")
-            images = {kind: place.read(place.product(kind), kind) for kind in work.kinds if kind not in ("sx1", "x1d")}
+                raise folder.failure(f"cs0.e ended with success but did not make {', '.join(missing)}")
+            images = {
+                kind: folder.read(folder.product(kind), kind) for kind in work.kinds if kind not in ("sx1", "x1d")
+            }
             for kind, path in paths.items():
                 if kind in images:
                     images[kind].write(path)
                 else:
-                    _write_table(place.folder / place.product(kind), path)
+                    _write_table(folder.path / folder.product(kind), path)
             log.info("%s: %s", exposure.path.name, ", ".join(path.name for path in paths.values()) or "no products")
-            return Calibrated(paths, (), place.trailer)
+            return Calibrated(paths, (), folder.trailer)
 
     @contextmanager
-    def _workplace(self, exposure: Exposure) -> Iterator[_Workplace]:
+    def _work_folder(self, exposure: Exposure) -> Iterator[_WorkFolder]:
         """Give a folder with the exposure in it, for as long as it is needed."""
         runs, detail = available(self._environment)
         if not runs:
             raise EngineError(f"engine 'hstcal' cannot run here: {detail}", where=exposure.path)
         try:
-            folder = tempfile.TemporaryDirectory(prefix="gpucti-")
+            temporary = tempfile.TemporaryDirectory(prefix="gpucti-")
         except OSError as error:
             raise _unusable(exposure.path, error) from error
-        with folder:
-            place = _Workplace(Path(folder.name), exposure, self._environment)
+        with temporary:
+            folder = _WorkFolder(Path(temporary.name), exposure, self._environment)
             try:
-                exposure.write(place.folder / place.input)
+                exposure.write(folder.path / folder.input)
             except OSError as error:
                 raise _unusable(exposure.path, error) from error
-            yield place
+            yield folder
 
 
 @dataclass
-class _Workplace:
+class _WorkFolder:
     """A temporary folder, the exposure that CalSTIS works on in it, and what the folder holds."""
 
-    folder: Path
+    path: Path
     exposure: Exposure
     environment: Mapping[str, str] | None
-    given: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
     trailer: str = ""
 
     @property
@@ -226,7 +224,7 @@ class _Workplace:
             path = resolve_reference(name, self.exposure.path.parent, self.environment)
             place = self._place(name, key)
             if path is not None and place is not None:  # CalSTIS says which is missing, if it matters
-                _bring(path, self.folder / place, link=True)
+                _copy_or_link(path, self.path / place, link=True)
 
     def _place(self, name: str, key: str) -> PurePosixPath | None:
         """Return where CalSTIS, run in the folder, looks for a name; None if it looks elsewhere (a full path)."""
@@ -241,11 +239,11 @@ class _Workplace:
         if ".." in place.parts or (variable and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable)):
             raise ReferenceFileError(
                 f"{key} is {name!r}; expected a name without '..', such as oref$name.fits (hstcal engine)",
-                where=f"{self.exposure.path}[0]",
+                where=self.exposure.cards.where,
             )
         if not variable:
             return place
-        self.given[variable] = f"refs/{variable}/"
+        self.variables[variable] = f"refs/{variable}/"
         return PurePosixPath("refs", variable) / place
 
     def copy_temperatures(self, exposure: StisKeywords, folder: Path | None = None) -> None:
@@ -259,14 +257,14 @@ class _Workplace:
                 path = find_file((folder or exposure.path.parent) / name)
             except MissingFileError:
                 continue
-            _bring(path, self.folder / name)
+            _copy_or_link(path, self.path / name)
 
     def copy_wavecal(self, exposure: Exposure) -> dict[str, str]:
         """Copy the wavecal and what belongs to it; return arguments for calstis if its name cannot be kept."""
-        name = text_keyword(exposure.primary, "WAVECAL", f"{exposure.path}[0]")
+        name = exposure.cards.text("WAVECAL")
         path = resolve_reference(name, exposure.path.parent, self.environment)
         if path is None:
-            raise MissingFileError(f"WAVECAL is {name!r}; there is no such file beside it", where=f"{exposure.path}[0]")
+            raise MissingFileError(f"WAVECAL is {name!r}; there is no such file beside it", where=exposure.cards.where)
         wavecal = Exposure.read(path)
         wavecal.primary.update(exposure.wavecal_names)
         self.link_references(wavecal.primary)
@@ -275,9 +273,9 @@ class _Workplace:
         kept = name.endswith(".fits") and bool(_SAFE.fullmatch(plain)) and name != self.input
         copy = name if kept else "wavecal_wav.fits"
         if exposure.wavecal_names:
-            wavecal.write(self.folder / copy)
+            wavecal.write(self.path / copy)
         else:
-            _bring(path, self.folder / copy)
+            _copy_or_link(path, self.path / copy)
         return {} if kept else {"wavecal": copy}
 
     def run(self, task: str, **arguments: Any) -> None:
@@ -288,53 +286,43 @@ class _Workplace:
         EngineError
             It failed.
         """
-        environment = dict(self.environment or {}) | self.given
+        environment = dict(self.environment or {}) | self.variables
         job = {
             "task": task,
             "file": self.input,
             "arguments": arguments | {"trailer": TRAILER},
             "environment": environment,
         }
-        done = subprocess.run(
-            [sys.executable, "-P", "-W", "ignore", os.fspath(CHILD)],
-            cwd=self.folder,
-            input=json.dumps(job),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        trailer = self.folder / TRAILER
+        ended = run_child(CHILD, job, self.path)
+        trailer = self.path / TRAILER
         self.trailer = trailer.read_text(errors="replace") if trailer.is_file() else ""
-        if done.returncode:
-            self.trailer = self.trailer or f"{done.stdout}{done.stderr}"  # what kept the program from running
-            raise self.failure(f"stistools.{task} ended with status {done.returncode}")
+        if ended.status:
+            self.trailer = self.trailer or "\n".join(ended.lines)  # what kept the program from running
+            raise self.failure(f"stistools.{task} ended with status {ended.status}")
 
     def read(self, name: str, what: str) -> Exposure:
         """Read what CalSTIS made; its images have all their extensions, null arrays expanded."""
-        if not (self.folder / name).is_file():
+        if not (self.path / name).is_file():
             raise self.failure(f"CalSTIS ended with success but did not make the {what}")
         try:
-            return Exposure.read(self.folder / name)
+            return Exposure.read(self.path / name)
         except InputError as error:
-            problem = str(error).replace(f"{self.folder}/", "")
-            raise self.failure(f"CalSTIS made a {what} that cannot be used ({problem})") from error
+            place = Path(error.where).name  # a file of the folder, or an extension of one
+            raise self.failure(f"CalSTIS made a {what} that cannot be used ({place}: {error.reason})") from error
 
     def failure(self, what: str) -> EngineError:
         """Return an error that quotes the end of the trailer."""
         lines = [line.rstrip() for line in self.trailer.splitlines() if line.strip()]
         end = "".join(f"\n  {line}" for line in lines[-QUOTED:])
-        return EngineError(
-            f"{self.exposure.path}: {what}; "
-            + (f"its trailer ends with:{end}" if end else "it wrote no trailer: is CalSTIS (hstcal) installed well?")
-        )
+        trailer = f"its trailer ends with:{end}" if end else "it wrote no trailer: is CalSTIS (hstcal) installed well?"
+        return EngineError(f"{what}; {trailer}", where=self.exposure.path)
 
 
 def _program(name: str, environment: Mapping[str, str] | None) -> str | None:
     return shutil.which(name, path=(environment or {}).get("PATH"))
 
 
-def _bring(path: Path, place: Path, *, link: bool = False) -> None:
+def _copy_or_link(path: Path, place: Path, *, link: bool = False) -> None:
     """Copy a file, unpacked if it is gzip-compressed, or link it; what is there already stays."""
     if place.exists():
         return
@@ -361,30 +349,6 @@ def _unusable(path: Path, error: OSError) -> EngineError:
         "in TMPDIR",
         where=path,
     )
-
-
-def _require_references(exposure: StisKeywords, needed: list[Required]) -> None:
-    missing = [need for need in needed if need.path is None]
-    if missing:
-        names = ", ".join(f"{need.keyword} ({need.name or 'blank'})" for need in missing)
-        raise ReferenceFileError(
-            f"reference files are missing: {names}; check the names and the folders (oref) they point to",
-            where=exposure.path,
-        )
-
-
-def _product_paths(
-    exposure: StisKeywords, kinds: tuple[str, ...], outdir: Path, suffixes: Mapping[str, str]
-) -> dict[str, Path]:
-    """Return where the products go; none of these files exists."""
-    unnamed = [kind for kind in kinds if not suffixes.get(kind)]
-    if unnamed:
-        raise InputError(f"makes {', '.join(unnamed)}, for which `suffixes` has no name; add them", where=exposure.path)
-    root = exposure.path.name.partition(".")[0].partition("_")[0]
-    paths = {kind: outdir / f"{root}_{suffixes[kind]}.fits" for kind in KINDS if kind in kinds}
-    for path in paths.values():
-        refuse_existing(path, overwrite=False)
-    return paths
 
 
 def _write_table(made: Path, path: Path) -> None:

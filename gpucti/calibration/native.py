@@ -11,19 +11,16 @@ from pathlib import Path
 from gpucti._version import __version__
 from gpucti.backends.base import Backend
 from gpucti.calibration import geometry
-from gpucti.calibration.base import BiasSubtracted, Calibrated, Required, Trailer
+from gpucti.calibration.base import BiasSubtracted, Calibrated, Required, Trailer, product_paths, require_found
 from gpucti.calibration.basic2d.basic2d import basic2d
 from gpucti.calibration.crreject.crreject import reject_cosmic_rays
 from gpucti.calibration.geometry import Distortion
 from gpucti.calibration.reffiles import References
-from gpucti.calibration.spectra.flow import GRATINGS, Spectra, make_spectra
-from gpucti.calibration.spectra.wavecal.wavecal import read_wavecal, why_dead
-from gpucti.calibration.switches import Work, read_work, required_references, wavecal_references
-from gpucti.errors import InputError, ReferenceFileError
-from gpucti.io.atomic import refuse_existing
+from gpucti.calibration.spectra.flow import Spectra, make_spectra
+from gpucti.calibration.spectra.wavecal.wavecal import read_wavecal, reason_unusable
+from gpucti.calibration.switches import Work, read_work, required_references, wavecal_references, work_to_do
+from gpucti.detector import GRATINGS
 from gpucti.io.exposure import Exposure, StisKeywords
-from gpucti.io.fitsfile import text_keyword
-from gpucti.io.headers import read_primary
 
 log = logging.getLogger(__name__)
 
@@ -43,22 +40,19 @@ MEANING = {
 class NativeEngine:
     """Calibrates CCD images and spectra of the first-order gratings; see `gpucti.calibration.base.Engine`.
 
-    Reference files are read once in the life of an engine.
-
     Parameters
     ----------
     backend : Backend
         Computes.
-    environment : mapping, optional
-        Where ``oref`` and the like are looked up; by default the process's environment.
+    references : References
+        Finds and keeps the reference files of the run.
     """
 
     name = "native"
 
-    def __init__(self, backend: Backend, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, backend: Backend, references: References) -> None:
         self._backend = backend
-        self._environment = environment
-        self._references = References(environment)
+        self._references = references
 
     def describe(self) -> str:
         """Return what runs, with its version."""
@@ -74,7 +68,7 @@ class NativeEngine:
         """
         work = read_work(exposure)
         reasons = []
-        grating = _strange_grating(exposure, work)
+        grating = _unsupported_grating(exposure, work)
         if grating:
             reasons.append(
                 f"OPT_ELEM is {grating!r}: the native engine calibrates spectra of {', '.join(GRATINGS)} only."
@@ -85,8 +79,8 @@ class NativeEngine:
 
     def references(self, exposure: StisKeywords) -> list[Required]:
         """Return every reference file that calibrating this exposure would open."""
-        spectra = not _strange_grating(exposure, read_work(exposure))
-        return required_references(exposure, self._environment, spectra=spectra)
+        spectra = not _unsupported_grating(exposure, read_work(exposure))
+        return required_references(exposure, self._references, spectra=spectra)
 
     def subtract_bias(self, raw: Exposure) -> BiasSubtracted:
         """Return the exposure after DQICORR, BLEVCORR and BIASCORR, with errors, as CalSTIS's basic2d makes it.
@@ -102,13 +96,6 @@ class NativeEngine:
         made = basic2d(raw, BIAS_STEPS, references=self._references, backend=self._backend, trailer=trailer)
         return BiasSubtracted(_stamped(made), trailer.text)
 
-    def reject_cosmic_rays(self, exposures: Sequence[Exposure]) -> Exposure:
-        """Return the sum of all image sets of the exposures without cosmic rays, as CalSTIS's ocrreject makes it."""
-        combined, _ = reject_cosmic_rays(
-            exposures, references=self._references, backend=self._backend, trailer=Trailer()
-        )
-        return _stamped(combined)
-
     def calibrate(self, exposure: Exposure, outdir: Path, suffixes: Mapping[str, str]) -> Calibrated:
         """Do what is left to PERFORM in the header and write the products; see `Engine.calibrate`.
 
@@ -123,12 +110,8 @@ class NativeEngine:
         OutputExistsError
             A product exists.
         """
-        work = read_work(exposure)
-        if work.nothing:
-            raise InputError(
-                "nothing to do, no calibration switch is PERFORM; is it calibrated already?", where=exposure.path
-            )
-        self._require_references(exposure)
+        work = work_to_do(exposure)
+        require_found(exposure, self.references(exposure))
         trailer = _trailer("Calibration", exposure)
         for note in work.notes:
             trailer.say(note)
@@ -145,7 +128,7 @@ class NativeEngine:
             rectify=bool({"sx2", "x2d"} & set(kinds)),
             extract=bool({"sx1", "x1d"} & set(kinds)),
         )
-        paths = _paths(exposure, kinds, outdir, suffixes)
+        paths = product_paths(exposure, kinds, outdir, suffixes)
         made = self._make(exposure, wavecal if work.wavecal else None, work, kinds, distortion, trailer)
         omitted |= made.omitted
         sentences = tuple(_sentence(what, reason, suffixes) for what, reason in omitted.items())
@@ -200,8 +183,8 @@ class NativeEngine:
         return Spectra(made)
 
     def _read_wavecal(self, exposure: Exposure) -> Exposure:
-        path = self._references.required(exposure.primary, "WAVECAL", exposure.path.parent)
-        return read_wavecal(exposure, wavecal_references(exposure, read_primary(path)), self._references)
+        header = self._references.wavecal_header(self._references.of(exposure).required("WAVECAL"))
+        return read_wavecal(exposure, wavecal_references(exposure, header), self._references)
 
     def _basic2d(self, exposure: Exposure, steps: Sequence[str], trailer: Trailer, *, statistics: bool) -> Exposure:
         """Return the exposure after these steps; itself if there are none."""
@@ -216,28 +199,19 @@ class NativeEngine:
             statistics=statistics,
         )
 
-    def _require_references(self, exposure: Exposure) -> None:
-        missing = [need for need in self.references(exposure) if need.path is None]
-        if missing:
-            names = ", ".join(f"{need.keyword} ({need.name or 'blank'})" for need in missing)
-            raise ReferenceFileError(
-                f"reference files are missing: {names}; check the names and the folders (oref) they point to",
-                where=exposure.path,
-            )
 
-
-def _strange_grating(exposure: StisKeywords, work: Work) -> str:
+def _unsupported_grating(exposure: StisKeywords, work: Work) -> str:
     """Return OPT_ELEM if a spectrum of it is asked for and cannot be made; else an empty text."""
     if not (work.wavecal or work.rectify or work.extract):
         return ""
-    element = text_keyword(exposure.primary, "OPT_ELEM", f"{exposure.path}[0]")
+    element = exposure.cards.text("OPT_ELEM")
     return "" if element in GRATINGS else element
 
 
 def _omitted(exposure: StisKeywords, work: Work, distortion: Distortion | None) -> dict[str, str]:
     """Return why something that the header asks for is not made, by kind of product."""
     reasons = {}
-    grating = _strange_grating(exposure, work)
+    grating = _unsupported_grating(exposure, work)
     if grating and work.wavecal:
         reasons["wavecal"] = f"WAVECORR is PERFORM, but the native engine knows no wavecals of {grating}"
     for kind in work.kinds:
@@ -254,7 +228,7 @@ def _omitted(exposure: StisKeywords, work: Work, distortion: Distortion | None) 
 
 def _without_wavecal(wavecal: Exposure, work: Work) -> dict[str, str]:
     """Return what cannot be made, and why, if nothing can be seen in the wavecal."""
-    why = why_dead(wavecal)
+    why = reason_unusable(wavecal)
     if not why:
         return {}
     reason = f"nothing can be seen in the wavecal {wavecal.path.name}, {why}"
@@ -267,18 +241,6 @@ def _without_wavecal(wavecal: Exposure, work: Work) -> dict[str, str]:
 def _sentence(what: str, reason: str, suffixes: Mapping[str, str]) -> str:
     """Return a reason as a sentence that says what it is the reason of."""
     return f"No {suffixes.get(what, what)} ({MEANING[what]}): {reason}." if what in MEANING else f"{reason}."
-
-
-def _paths(exposure: Exposure, kinds: Sequence[str], outdir: Path, suffixes: Mapping[str, str]) -> dict[str, Path]:
-    """Return where the products go; none of these files exists."""
-    unnamed = [kind for kind in kinds if not suffixes.get(kind)]
-    if unnamed:
-        raise InputError(f"makes {', '.join(unnamed)}, for which `suffixes` has no name; add them", where=exposure.path)
-    root = exposure.path.name.partition(".")[0].partition("_")[0]
-    paths = {kind: outdir / f"{root}_{suffixes[kind]}.fits" for kind in kinds}
-    for path in paths.values():
-        refuse_existing(path, overwrite=False)
-    return paths
 
 
 def _trailer(what: str, exposure: Exposure) -> Trailer:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from astropy.io import fits
@@ -15,8 +17,11 @@ from gpucti.calibration.refdata import ReferenceImage, ReferenceTable, read_imag
 from gpucti.errors import ReferenceFileError
 from gpucti.io.cards import Cards
 from gpucti.io.exposure import StisKeywords
-from gpucti.io.fitsfile import read_hdus, read_stored
+from gpucti.io.fitsfile import find_file, read_hdus, read_stored
+from gpucti.io.headers import read_primary
 from gpucti.references.names import resolve_reference
+
+_T = TypeVar("_T")
 
 
 def stored(value: float | np.floating[Any]) -> float:
@@ -41,8 +46,6 @@ class References:
     ----------
     environment : mapping or None
         As given.
-    kept : dict
-        What steps computed of reference files alone, and will need for the next exposure.
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
@@ -50,23 +53,23 @@ class References:
         self._images: dict[Path, ReferenceImage] = {}
         self._hdus: dict[Path, fits.HDUList] = {}
         self._tables: dict[tuple[Path, int | str], ReferenceTable] = {}
+        self._wavecals: dict[Path, fits.Header] = {}
         self._digests: dict[Path, str] = {}
         self._stored: dict[Path, bytes] = {}  # read for a digest, not opened yet
-        self.kept: dict[tuple[object, ...], object] = {}
+        self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)  # of files
+        self._lock = threading.Lock()  # of the former
+        self._kept: dict[tuple[object, ...], Any] = {}
 
     def of(self, exposure: StisKeywords) -> HeaderReferences:
         """Return the reference files that an exposure's primary header names; relative names count from its folder."""
         return HeaderReferences(exposure.cards, exposure.path.parent, self)
 
-    # `find`, `required` and `reference_name` below are going: `of` takes their place.
-
-    def find(self, header: fits.Header, keyword: str, folder: Path) -> Path | None:
-        """See `HeaderReferences.find`."""
-        return HeaderReferences(Cards(header, "primary header"), folder, self).find(keyword)
-
-    def required(self, header: fits.Header, keyword: str, folder: Path) -> Path:
-        """See `HeaderReferences.required`."""
-        return HeaderReferences(Cards(header, "primary header"), folder, self).required(keyword)
+    def keep(self, key: tuple[object, ...], make: Callable[[], _T]) -> _T:
+        """Return what a step computes of reference files alone; made once, it serves every exposure of the run."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        made: _T = self._kept[key]
+        return made
 
     def image(self, path: Path) -> ReferenceImage:
         """Return the first image set of a file.
@@ -76,9 +79,10 @@ class References:
         ReferenceFileError
             Not FITS, damaged, without SCI, ERR and DQ of one shape, or with NaN or infinity in SCI.
         """
-        if path not in self._images:
-            self._images[path] = read_image_set(self._read(path), path)
-        return self._images[path]
+        with self._lock_of(path):
+            if path not in self._images:
+                self._images[path] = read_image_set(self._read(path), path)
+            return self._images[path]
 
     def table(self, path: Path, extension: int | str = 1) -> ReferenceTable:
         """Return a table extension of a file, by default the first.
@@ -89,18 +93,41 @@ class References:
             Not FITS, damaged, or no such table.
         """
         key = (path, extension)
-        if key not in self._tables:
-            if path not in self._hdus:
-                self._hdus[path] = self._read(path)
-            self._tables[key] = read_reference_table(self._hdus[path], path, extension)
-        return self._tables[key]
+        with self._lock_of(path):
+            if key not in self._tables:
+                if path not in self._hdus:
+                    self._hdus[path] = self._read(path)
+                self._tables[key] = read_reference_table(self._hdus[path], path, extension)
+            return self._tables[key]
+
+    def wavecal_header(self, path: Path) -> fits.Header:
+        """Return the primary header of a wavecal, not to be changed; its digest is taken from the same reading.
+
+        Raises
+        ------
+        MissingFileError, InputError
+            See `gpucti.io.headers.read_primary`.
+        """
+        path = find_file(path)
+        with self._lock_of(path):
+            if path not in self._wavecals:
+                stored = self._stored.pop(path, None) or read_stored(path)
+                self._digests[path] = hashlib.sha256(stored).hexdigest()
+                self._wavecals[path] = read_primary(path, stored=stored)
+            return self._wavecals[path]
 
     def digest(self, path: Path) -> str:
         """Return the sha256 (hex) of a file as it lies on disk; `image` and `table` use what was read for it."""
-        if path not in self._digests:
-            self._stored[path] = read_stored(path, ReferenceFileError)
-            self._digests[path] = hashlib.sha256(self._stored[path]).hexdigest()
-        return self._digests[path]
+        with self._lock_of(path):
+            if path not in self._digests:
+                self._stored[path] = read_stored(path, ReferenceFileError)
+                self._digests[path] = hashlib.sha256(self._stored[path]).hexdigest()
+            return self._digests[path]
+
+    def _lock_of(self, path: Path) -> threading.Lock:
+        """Return the lock of a file: threads that calibrate exposures ask for it at the same time."""
+        with self._lock:
+            return self._locks[path]
 
     def _read(self, path: Path) -> fits.HDUList:
         hdus, self._digests[path] = read_hdus(path, error=ReferenceFileError, stored=self._stored.pop(path, None))
@@ -146,7 +173,8 @@ class HeaderReferences:
         if path is None:
             variable = f"; is the environment variable {_variable(name)!r} set?" if "$" in name else ""
             raise ReferenceFileError(
-                f"{keyword} names {name!r}, which is not found{variable or f' (from {self.folder})'}"
+                f"{keyword} names {name!r}, which is not found{variable or f' (from {self.folder})'}",
+                where=self.cards.where,
             )
         return path
 
@@ -156,7 +184,8 @@ class HeaderReferences:
         if path is None:
             found = repr(str(self.cards.value(keyword))) if keyword in self.cards else "missing"
             raise ReferenceFileError(
-                f"{keyword} is {found}, and the file is needed; put the name of a reference file into the header"
+                f"{keyword} is {found}, and the file is needed; put the name of a reference file into the header",
+                where=self.cards.where,
             )
         return path
 
@@ -167,11 +196,6 @@ class HeaderReferences:
     def table(self, keyword: str, extension: int | str = 1) -> ReferenceTable:
         """Return a table of the file that a keyword names; see `References.table`."""
         return self.run.table(self.required(keyword), extension)
-
-
-def reference_name(header: fits.Header, keyword: str) -> str:
-    """See `HeaderReferences.name`."""
-    return Cards(header, "primary header").file(keyword)
 
 
 def _variable(name: str) -> str:

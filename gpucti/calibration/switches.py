@@ -12,37 +12,26 @@ from types import MappingProxyType
 from astropy.io import fits
 
 from gpucti.calibration.base import Required
-from gpucti.calibration.reffiles import reference_name
+from gpucti.calibration.basic2d.order import FLATS, STEPS
+from gpucti.calibration.reffiles import References
 from gpucti.errors import GpuctiError, InputError
+from gpucti.io.cards import Cards
 from gpucti.io.exposure import StisKeywords
-from gpucti.io.fitsfile import integer_keyword, keyword, number_keyword, text_keyword
-from gpucti.io.headers import read_primary
 from gpucti.references.names import resolve_reference
 
 #: Values of a switch; a missing one means OMIT.
 STATES = ("PERFORM", "COMPLETE", "SKIPPED", "OMIT")
-#: Steps before the rejection of cosmic rays, and after it.
-PART_A = ("DQICORR", "ATODCORR", "BLEVCORR", "BIASCORR")
-PART_B = ("DARKCORR", "FLATCORR", "SHADCORR", "PHOTCORR")
+#: Steps of basic2d before the rejection of cosmic rays, and after it.
+PART_A = tuple(step.name for step in STEPS if step.part == "A")
+PART_B = tuple(step.name for step in STEPS if step.part == "B")
 #: The other switches that are looked at.
 OTHERS = ("CRCORR", "RPTCORR", "EXPSCORR", "GEOCORR", "SGEOCORR")
 SPECTROSCOPIC = ("WAVECORR", "X2DCORR", "X1DCORR", "DISPCORR", "FLUXCORR", "HELCORR", "BACKCORR")
 
-FLATS = ("PFLTFILE", "DFLTFILE", "LFLTFILE")
-#: Reference files by step.
-STEP_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "DQICORR": ("BPIXTAB",),
-        "ATODCORR": ("ATODTAB",),
-        "BIASCORR": ("BIASFILE",),
-        "DARKCORR": ("DARKFILE",),
-        "FLATCORR": FLATS,
-        "SHADCORR": ("SHADFILE",),
-        "PHOTCORR": ("IMPHTTAB", "TDSTAB"),
-    }
-)
+#: Reference files of the steps of basic2d, by switch.
+STEP_FILES: Mapping[str, tuple[str, ...]] = MappingProxyType({step.name: step.files for step in STEPS if step.files})
 #: Those of the steps that are done before the correction of CTI; then a wavecal is reduced with its own.
-RAW_FILES = ("BPIXTAB", "ATODTAB", "BIASFILE")
+RAW_FILES = tuple(keyword for name in PART_A for keyword in STEP_FILES.get(name, ()))
 #: What every wavecal needs.
 WAVECAL_TABLES = ("LAMPTAB", "APDESTAB", "SDCTAB", "DISPTAB", "INANGTAB", "SPTRCTAB")
 #: Reference files that a header may leave blank, besides one or two of the flats.
@@ -116,9 +105,9 @@ def switch(exposure: StisKeywords, name: str) -> str:
     InputError
         The value is none of `STATES`.
     """
-    value = exposure.switch(name) or ("OMIT" if name not in exposure.primary else "")
+    value = exposure.switch(name) or ("OMIT" if name not in exposure.cards else "")
     if value not in STATES:
-        raise InputError(f"{name} is {value!r}; expected {', '.join(STATES)}", where=f"{exposure.path}[0]")
+        raise exposure.cards.wrong(f"{name} is {value!r}; expected {', '.join(STATES)}")
     return value
 
 
@@ -131,45 +120,55 @@ def read_work(exposure: StisKeywords) -> Work:
         A switch has an unknown value, OBSTYPE is neither IMAGING nor SPECTROSCOPIC, or the exposure is empty
         (TEXPTIME is 0 and the target is not BIAS).
     """
-    where = f"{exposure.path}[0]"
-    wanted = {name for name in PART_A + PART_B + OTHERS + SPECTROSCOPIC if switch(exposure, name) == "PERFORM"}
-    kind = text_keyword(exposure.primary, "OBSTYPE", where)
+    cards = exposure.cards
+    perform = {name for name in PART_A + PART_B + OTHERS + SPECTROSCOPIC if switch(exposure, name) == "PERFORM"}
+    kind = cards.text("OBSTYPE")
     if kind not in ("IMAGING", "SPECTROSCOPIC"):
-        raise InputError(f"OBSTYPE is {kind!r}; expected IMAGING or SPECTROSCOPIC", where=where)
-    duration = number_keyword(exposure.primary, "TEXPTIME", where, default=0)
-    if duration <= 0 and text_keyword(exposure.primary, "TARGNAME", where, default="") != "BIAS":
-        raise InputError(f"TEXPTIME is {duration} s, nothing was exposed; only a BIAS may have that", where=where)
+        raise cards.wrong(f"OBSTYPE is {kind!r}; expected IMAGING or SPECTROSCOPIC")
+    duration = cards.number("TEXPTIME", default=0)
+    if duration <= 0 and cards.text("TARGNAME", default="") != "BIAS":
+        raise cards.wrong(f"TEXPTIME is {duration} s, nothing was exposed; only a BIAS may have that")
     spectroscopic = kind == "SPECTROSCOPIC"
     notes = []
-    for name in sorted({"CRCORR", "RPTCORR"} & wanted):
+    for name in sorted({"CRCORR", "RPTCORR"} & perform):
         if len(exposure.sci_headers) < 2:
-            wanted.remove(name)
+            perform.remove(name)
             notes.append(f"{name} is PERFORM, but there is one image set only: no cosmic rays are rejected.")
     for name in ("GEOCORR", "PHOTCORR") if spectroscopic else ("WAVECORR", "X2DCORR", "X1DCORR"):
-        if name in wanted:
-            wanted.remove(name)
+        if name in perform:
+            perform.remove(name)
             notes.append(f"{name} is PERFORM, but OBSTYPE is {kind}: it is not done.")
-    if spectroscopic and "WAVECORR" in wanted and _wavecal_name(exposure).upper() == "N/A":
-        wanted.remove("WAVECORR")
+    if spectroscopic and "WAVECORR" in perform and _wavecal_name(exposure).upper() == "N/A":
+        perform.remove("WAVECORR")
         notes.append("WAVECORR is PERFORM, but WAVECAL is N/A: the shift stays as it is.")
     return Work(
         spectroscopic=spectroscopic,
-        part_a=tuple(name for name in PART_A if name in wanted),
-        part_b=tuple(name for name in PART_B if name in wanted),
-        reject=bool({"CRCORR", "RPTCORR"} & wanted),
-        separate="EXPSCORR" in wanted,
-        wavecal="WAVECORR" in wanted,
-        rectify="X2DCORR" in wanted,
-        extract="X1DCORR" in wanted,
-        geometry="GEOCORR" in wanted,
-        small_scale="SGEOCORR" in wanted,
+        part_a=tuple(name for name in PART_A if name in perform),
+        part_b=tuple(name for name in PART_B if name in perform),
+        reject=bool({"CRCORR", "RPTCORR"} & perform),
+        separate="EXPSCORR" in perform,
+        wavecal="WAVECORR" in perform,
+        rectify="X2DCORR" in perform,
+        extract="X1DCORR" in perform,
+        geometry="GEOCORR" in perform,
+        small_scale="SGEOCORR" in perform,
         statistics=_statistics(exposure),
         notes=tuple(notes),
     )
 
 
+def work_to_do(exposure: StisKeywords) -> Work:
+    """Return what `read_work` does; raise `InputError` if no step is left to be performed."""
+    work = read_work(exposure)
+    if work.nothing:
+        raise InputError(
+            "nothing to do, no calibration switch is PERFORM; is it calibrated already?", where=exposure.path
+        )
+    return work
+
+
 def required_references(
-    exposure: StisKeywords, environment: Mapping[str, str] | None = None, *, calstis: bool = False, spectra: bool = True
+    exposure: StisKeywords, references: References, *, calstis: bool = False, spectra: bool = True
 ) -> list[Required]:
     """Return the reference files that an exposure's switches need, in the order of the steps.
 
@@ -182,8 +181,8 @@ def required_references(
     ----------
     exposure : StisKeywords
         Its headers; relative names are looked for beside its file.
-    environment : mapping, optional
-        In place of the process's environment.
+    references : References
+        Finds them.
     calstis : bool
         With what CalSTIS's programs open and the native engine does not.
     spectra : bool
@@ -205,9 +204,9 @@ def required_references(
     found = [
         required
         for name in dict.fromkeys(needed)
-        if (required := _look_up(exposure, name, environment)).name or not _may_be_blank(exposure, name)
+        if (required := _look_up(exposure, name, references)).name or not _may_be_blank(exposure, name)
     ]
-    return found + (_of_wavecal(exposure, found, environment) if work.wavecal else [])
+    return found + (_needed_by_wavecal(exposure, found, references) if work.wavecal else [])
 
 
 def wavecal_references(exposure: StisKeywords, wavecal: fits.Header) -> dict[str, str]:
@@ -229,20 +228,19 @@ def wavecal_references(exposure: StisKeywords, wavecal: fits.Header) -> dict[str
     InputError
         See `read_work`.
     """
-    names = {name: reference_name(exposure.primary, name) for name in _keywords(exposure, read_work(exposure))}
+    names = {name: exposure.cards.file(name) for name in _keywords(exposure, read_work(exposure))}
     names.pop("WAVECAL", None)
-    if not reference_name(exposure.primary, "LAMPTAB"):
+    if not exposure.cards.file("LAMPTAB"):
         names.pop("LAMPTAB", None)
     for name in ("BINAXIS1", "BINAXIS2", "CCDGAIN"):
-        ours = integer_keyword(exposure.primary, name, f"{exposure.path}[0]", default=1)
-        if ours != integer_keyword(wavecal, name, "wavecal[0]", default=1):
+        if exposure.cards.whole(name, default=1) != Cards(wavecal, "wavecal[0]").whole(name, default=1):
             names.pop("BIASFILE", None)
     return exposure.wavecal_names | names
 
 
 def _keywords(exposure: StisKeywords, work: Work) -> list[str]:
     """Return the keywords of the reference files that the steps to be performed need."""
-    wanted = {name for name in SPECTROSCOPIC if switch(exposure, name) == "PERFORM"}
+    perform = {name for name in SPECTROSCOPIC if switch(exposure, name) == "PERFORM"}
     needed = ["CCDTAB"]
     for step, names in STEP_FILES.items():
         if step in work.part_a + work.part_b:
@@ -256,14 +254,12 @@ def _keywords(exposure: StisKeywords, work: Work) -> list[str]:
     if work.rectify or work.extract:
         needed += ["SDCTAB", "SPTRCTAB"]
         needed += ["XTRACTAB"] if work.extract else []
-        needed += ["APDESTAB", "DISPTAB", "INANGTAB"] if work.rectify or "DISPCORR" in wanted else []
-        needed += ["PHOTTAB", "APERTAB", "PCTAB", "TDSTAB", "GACTAB"] if "FLUXCORR" in wanted else []
+        needed += ["APDESTAB", "DISPTAB", "INANGTAB"] if work.rectify or "DISPCORR" in perform else []
+        needed += ["PHOTTAB", "APERTAB", "PCTAB", "TDSTAB", "GACTAB"] if "FLUXCORR" in perform else []
     return needed
 
 
-def _of_wavecal(
-    exposure: StisKeywords, known: Sequence[Required], environment: Mapping[str, str] | None
-) -> list[Required]:
+def _needed_by_wavecal(exposure: StisKeywords, known: Sequence[Required], references: References) -> list[Required]:
     """Return the files that the wavecal alone needs, now or once the exposure is bias-subtracted.
 
     A wavecal that is not there or cannot be read needs nothing; it is reported itself. Nor do blank names count here:
@@ -271,7 +267,7 @@ def _of_wavecal(
     """
     path = next((need.path for need in known if need.keyword == "WAVECAL"), None)
     try:
-        header = read_primary(path) if path else None
+        header = references.wavecal_header(path) if path else None
     except GpuctiError:
         header = None
     if header is None:
@@ -279,53 +275,55 @@ def _of_wavecal(
     states = {name: str(header.get(name, "OMIT")).strip().upper() for name in STEP_FILES}
     names = ["CCDTAB", "WCPTAB", *WAVECAL_TABLES]
     names += [name for step, files in STEP_FILES.items() if states[step] == "PERFORM" for name in files]
-    ours = wavecal_references(exposure, header)
+    replaced = wavecal_references(exposure, header)
     found = []
     for name in dict.fromkeys(names):
-        own = _own_name(exposure, header, name)
-        given = own if name in RAW_FILES else ours.get(name, own)
-        if given and not any((need.keyword, need.name) == (name, given) for need in known):
-            path = resolve_reference(given, exposure.path.parent, environment)
-            found.append(Required(f"{name} of {_wavecal_name(exposure)}", given, path))
+        file = _file_of_wavecal(exposure, header, name)
+        if name not in RAW_FILES:
+            file = replaced.get(name, file)
+        if file and not any((need.keyword, need.name) == (name, file) for need in known):
+            path = resolve_reference(file, exposure.path.parent, references.environment)
+            found.append(Required(f"{name} of {_wavecal_name(exposure)}", file, path))
     return found
 
 
-def _look_up(exposure: StisKeywords, name: str, environment: Mapping[str, str] | None) -> Required:
+def _look_up(exposure: StisKeywords, name: str, references: References) -> Required:
     folder = exposure.path.parent
-    file = reference_name(exposure.primary, name)
+    file = exposure.cards.file(name)
     if not file and name == "LAMPTAB":
-        file = _lamp_table_of_wavecal(exposure)
-    return Required(name, file, resolve_reference(file, folder, environment) if file else None)
+        file = _lamp_table_of_wavecal(exposure, references)
+    return Required(name, file, resolve_reference(file, folder, references.environment) if file else None)
 
 
 def _may_be_blank(exposure: StisKeywords, name: str) -> bool:
     if name in FLATS:
-        named = [flat for flat in FLATS if reference_name(exposure.primary, flat)]
+        named = [flat for flat in FLATS if exposure.cards.file(flat)]
         return bool(named) or name != FLATS[0]  # all blank: the first is reported
     return name in MAY_BE_BLANK
 
 
 def _wavecal_name(exposure: StisKeywords) -> str:
-    return text_keyword(exposure.primary, "WAVECAL", f"{exposure.path}[0]", default="")
+    return exposure.cards.text("WAVECAL", default="")
 
 
-def _own_name(exposure: StisKeywords, wavecal: fits.Header, keyword: str) -> str:
+def _file_of_wavecal(exposure: StisKeywords, wavecal: fits.Header, keyword: str) -> str:
     """Return what a wavecal's header names, or what is to take its place."""
-    name = exposure.wavecal_names.get(keyword, reference_name(wavecal, keyword))
+    name = exposure.wavecal_names.get(keyword, Cards(wavecal, "wavecal[0]").file(keyword))
     return "" if name.upper() == "N/A" else name
 
 
-def _lamp_table_of_wavecal(exposure: StisKeywords) -> str:
+def _lamp_table_of_wavecal(exposure: StisKeywords, references: References) -> str:
     """Return LAMPTAB of the wavecal, which stands in for a blank one of the exposure; empty if there is none."""
     name = _wavecal_name(exposure)
     try:
-        return _own_name(exposure, read_primary(exposure.path.parent / name), "LAMPTAB") if name else ""
+        header = references.wavecal_header(exposure.path.parent / name) if name else None
+        return _file_of_wavecal(exposure, header, "LAMPTAB") if header is not None else ""
     except GpuctiError:
         return ""  # reported under WAVECAL
 
 
 def _statistics(exposure: StisKeywords) -> bool:
-    value = keyword(exposure.primary, "STATFLAG", f"{exposure.path}[0]", default=True)
+    value = exposure.cards.value("STATFLAG", default=True)
     if not isinstance(value, (bool, int)):
-        raise InputError(f"STATFLAG is {value!r}; expected T or F", where=f"{exposure.path}[0]")
+        raise exposure.cards.wrong(f"STATFLAG is {value!r}; expected T or F")
     return bool(value)

@@ -15,6 +15,7 @@ from gpucti.cli.archive import darks_command
 from gpucti.cli.common import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, system_error, tell
 from gpucti.cli.doctor import doctor_command
 from gpucti.cli.files import add_cti_command, backends_command, cte_command, pctetab_command
+from gpucti.cli.options import either_spelling
 from gpucti.cli.pipeline import correct_command, info_command, superdark_group
 from gpucti.cli.spectra import plot_command, x1d_command
 from gpucti.cli.visit import demo_command, simulate_command
@@ -48,7 +49,11 @@ class _InOrder(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_InOrder,
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": either_spelling},
+    epilog="Options can be written with underscores too, as those of stis_cti are: --crds-update, --crds_update.",
+)
 @click.version_option(__version__, message="gpucti %(version)s")
 def cli() -> None:
     """Remove charge-transfer trails from STIS CCD images, as stis_cti does, but fast."""

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpucti.cli.common import EXIT_FAILED, messages, tell, with_options, write_json
+from gpucti.cli.common import EXIT_FAILED, messages, tell, write_json
+from gpucti.cli.options import QUIET, archive_options, json_option, verbose_options
 
 if TYPE_CHECKING:
     from gpucti.archive.client import ArchiveSettings
     from gpucti.archive.download import Download
     from gpucti.archive.query import Answer
     from gpucti.darks.anneals import AnnealPeriod, Dark
+    from gpucti.progress import Event
 
 
 def _utc(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
@@ -28,41 +30,23 @@ def _utc(ctx: click.Context, param: click.Parameter, value: str | None) -> datet
     return when
 
 
-archive_options = with_options(
-    [
-        click.option(
-            "--mast-server",
-            "--mast_server",
-            "mast_server",
-            metavar="URL",
-            help="Address of the archive or a mirror [GPUCTI_MAST_SERVER, else astroquery's].",
-        ),
-        click.option("--offline", is_flag=True, help="Never ask the archive; use the saved list."),
-    ]
-)
-
-
 @click.command("darks")
 @click.argument("files", nargs=-1, required=True, metavar="RAW...")
-@click.option("-d", "--dark-dir", "dark_dir", type=click.Path(), help="Where the darks are, or go [RAW's ../darks].")
-@click.option("-r", "--ref-dir", "ref_dir", type=click.Path(), help="Where the list is kept [RAW's ../ref].")
+@click.option("-d", "--dark-dir", type=click.Path(), help="Where the darks are, or go [RAW's ../darks].")
+@click.option("-r", "--ref-dir", type=click.Path(), help="Where the list is kept [RAW's ../ref].")
 @click.option(
     "--anneals", metavar="FILE", type=click.Path(), help="Keep the list in this file [anneals.json in REF_DIR]."
 )
-@click.option(
-    "--anneal-start", "--anneal_start", "anneal_start", metavar="DATE", callback=_utc, help="Start of the period, UTC."
-)
-@click.option(
-    "--anneal-end", "--anneal_end", "anneal_end", metavar="DATE", callback=_utc, help="End of the period, UTC."
-)
-@click.option("-t", "--min-exptime", "min_exptime", type=click.FloatRange(0), help="Shortest dark, in seconds [960].")
+@click.option("--anneal-start", metavar="DATE", callback=_utc, help="Start of the period, UTC.")
+@click.option("--anneal-end", metavar="DATE", callback=_utc, help="End of the period, UTC.")
+@click.option("-t", "--min-exptime", type=click.FloatRange(0), help="Shortest dark, in seconds [960].")
 @click.option("--download", is_flag=True, help="Fetch the darks that are not on disk, or not good.")
 @click.option("--jobs", type=click.IntRange(1, 16), default=4, show_default=True, help="Files fetched at a time.")
 @click.option("--refresh", is_flag=True, help="Ask the archive again, whatever is saved.")
 @archive_options
 @click.option("--list", "plain", is_flag=True, help="Print names alone, one per line.")
-@click.option("--json", "json_file", metavar="FILE", type=click.Path(allow_dash=True), help="Write JSON; - prints it.")
-@click.option("-v", "--verbose", is_flag=True, help="Tell what is going on, on standard error.")
+@json_option("the answer")
+@verbose_options
 def darks_command(
     files: tuple[str, ...],
     dark_dir: str | None,
@@ -76,7 +60,7 @@ def darks_command(
     download: bool,
     refresh: bool,
     plain: bool,
-    verbose: bool,
+    verbose: int,
     **options: Any,
 ) -> int | None:
     """List the darks that the super-darks of RAW... need, and fetch them: files, patterns or folders.
@@ -94,7 +78,7 @@ def darks_command(
         raise click.UsageError("--download needs the archive, and --offline forbids it.")
     settings = archive_settings(mast_server)
     least = MIN_DARK_SECONDS if min_exptime is None else min_exptime
-    with messages(tell, verbose=verbose):
+    with messages(tell, verbose):
         starts = exposure_starts(files)
         dark_folder, ref_folder = (_folder(starts, *pair) for pair in (("darks", dark_dir), ("ref", ref_dir)))
         saved = ref_folder / SAVED_NAME if anneals is None else Path(anneals)
@@ -110,14 +94,15 @@ def darks_command(
         for note in answer.notes:
             tell(f"note: {note}")
         if answer.asked and least >= MIN_DARK_SECONDS:
-            _save(answer, saved)
+            _save(answer, saved, verbose)
         wanted = [dark for dark in answer.darks if dark.exptime >= least]
-        done = _download(wanted, dark_folder, settings, jobs) if download else None
+        done = _download(wanted, dark_folder, settings, jobs, verbose) if download else None
         on_disk = darks_on_disk([dark.exposure for dark in wanted], dark_folder)
     _show(answer, wanted, on_disk, starts, plain=plain, json_file=json_file)
     if done is None:
         return None
-    tell(done.summary())
+    if verbose > QUIET or done.failed:
+        tell(done.summary())
     return EXIT_FAILED if done.failed else None
 
 
@@ -131,26 +116,23 @@ def _folder(starts: Iterable[Path], name: str, given: str | None) -> Path:
     return folders.pop() / name
 
 
-def _save(answer: Answer, path: Path) -> None:
+def _save(answer: Answer, path: Path, verbose: int) -> None:
     from gpucti.archive.query import save_anneals
 
     try:
-        if save_anneals(answer, path):
+        if save_anneals(answer, path) and verbose > QUIET:
             tell(f"list kept in {path}")
     except OSError as error:
         tell(f"warning: {path}: the list cannot be kept ({error.strerror})")
 
 
-def _download(wanted: list[Dark], folder: Path, settings: ArchiveSettings, jobs: int) -> Download:
+def _download(wanted: list[Dark], folder: Path, settings: ArchiveSettings, jobs: int, verbose: int) -> Download:
     from gpucti.archive.download import download_darks
 
-    return download_darks(
-        wanted,
-        folder,
-        settings,
-        jobs=jobs,
-        progress=lambda event: tell(f"{event.stage} {event.done}/{event.total}: {event.text}"),
-    )
+    def show(event: Event) -> None:
+        tell(f"{event.stage} {event.done}/{event.total}: {event.text}")
+
+    return download_darks(wanted, folder, settings, jobs=jobs, progress=show if verbose > QUIET else None)
 
 
 def _show(

@@ -1,11 +1,10 @@
-"""What the commands share: the device options, progress, messages, exit codes."""
+"""What the commands share: progress, messages, JSON, exit codes."""
 
 from __future__ import annotations
 
 import errno
 import json
 import logging
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,50 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gpucti.cli.options import LOUD, NORMAL, QUIET
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from gpucti.progress import Event
+
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
-DEVICES = re.compile(r"auto|cpu|numpy|numba|(cuda:)?\d+|cuda", re.IGNORECASE)
-
-Command = Callable[..., Any]
-
-
-def _check_device(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not DEVICES.fullmatch(value):
-        raise click.BadParameter(f"{value!r} is not one of auto, cpu, numpy, numba, cuda, cuda:N, N.", ctx, param)
-    return value
-
-
-def device_options() -> list[Callable[[Command], Command]]:
-    """Return the options that choose the backend; `chosen_device` tells which one."""
-    return [
-        click.option(
-            "--device",
-            metavar="DEVICE",
-            callback=_check_device,
-            help="auto, cpu, numpy, numba, cuda, cuda:N or N [auto].",
-        ),
-        click.option("--backend", metavar="DEVICE", callback=_check_device, help="The same as --device."),
-    ]
-
-
-def chosen_device(device: str | None, backend: str | None) -> str | None:
-    """Return the one that was given, None if neither."""
-    if device is not None and backend is not None:
-        raise click.UsageError("--device and --backend mean the same; give one of them.")
-    return device if backend is None else backend
-
-
-def with_options(options: list[Callable[[Command], Command]]) -> Callable[[Command], Command]:
-    """Return a decorator that adds options to a command, shown in this order."""
-
-    def add(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
 
 
 def write_json(data: dict[str, Any], file: str | None) -> None:
@@ -74,11 +37,14 @@ def write_json(data: dict[str, Any], file: str | None) -> None:
 
 
 @contextmanager
-def files_progress(total: int) -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
-    """Yield two functions: one says a line on standard error, one reports a file on standard output.
+def files_progress(total: int, verbose: int) -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
+    """Yield two functions: one says a line on standard error, one reports a file on standard output, unless QUIET.
 
     A bar is shown only where standard error is a terminal.
     """
+    if verbose == QUIET:
+        yield tell, lambda text: None
+        return
     if not sys.stderr.isatty():
         yield tell, click.echo
         return
@@ -96,6 +62,25 @@ def files_progress(total: int) -> Iterator[tuple[Callable[[str], None], Callable
 
 
 @contextmanager
+def stages(verbose: int) -> Iterator[tuple[Callable[[str], None], Callable[[Event], None] | None]]:
+    """Yield what says a line, and what shows the steps of a run: bars, or lines where there is no terminal."""
+    if verbose == QUIET:
+        yield tell, None
+    elif not sys.stderr.isatty():
+        yield tell, lambda event: click.echo(f"{event.stage} {event.done}/{event.total}: {event.text}")
+    else:
+        with progress_bars("{task.fields[text]}") as (bars, above):
+            tasks: dict[str, Any] = {}
+
+            def show(event: Event) -> None:
+                if event.stage not in tasks:
+                    tasks[event.stage] = bars.add_task(f"{event.stage:<12}", total=event.total, text="")
+                bars.update(tasks[event.stage], completed=event.done, text=event.text)
+
+            yield lambda text: above(f"gpucti: {text}"), show
+
+
+@contextmanager
 def progress_bars(*columns: str, transient: bool = False) -> Iterator[tuple[Progress, Callable[[str], None]]]:
     """Yield progress bars on standard error, a terminal, with more columns of text; and what writes a line above."""
     from rich.console import Console
@@ -108,13 +93,13 @@ def progress_bars(*columns: str, transient: bool = False) -> Iterator[tuple[Prog
 
 
 @contextmanager
-def messages(say: Callable[[str], None], *, verbose: bool) -> Iterator[None]:
-    """Show the library's log and its warnings as lines, each warning once."""
+def messages(say: Callable[[str], None], verbose: int = NORMAL) -> Iterator[None]:
+    """Show the library's warnings as lines, each once, and if LOUD its log."""
     log = logging.getLogger("gpucti")
     handler = _SayHandler(say)
     level = log.level
     log.addHandler(handler)
-    log.setLevel(logging.INFO if verbose else logging.WARNING)
+    log.setLevel(logging.INFO if verbose == LOUD else logging.WARNING)
     shown: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:

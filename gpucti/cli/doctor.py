@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import click
 
-from gpucti.cli.common import EXIT_FAILED
+from gpucti.cli.common import EXIT_FAILED, write_json
+from gpucti.cli.options import json_option, mast_server_option, oref_option
 
 
 @click.command("doctor")
 @click.argument("science_dir", required=False, default=".", type=click.Path())
-@click.option("-r", "--ref-dir", "ref_dir", type=click.Path(), help="Super-darks [SCIENCE_DIR/../ref].")
-@click.option("--oref", metavar="DIR", help="Reference files, oref$ in headers [environment variable oref].")
-@click.option("--mast-server", "--mast_server", "mast_server", metavar="URL", help="The archive [GPUCTI_MAST_SERVER].")
+@click.option("-r", "--ref-dir", type=click.Path(), help="Super-darks [SCIENCE_DIR/../ref].")
+@oref_option
+@mast_server_option
 @click.option("--offline", is_flag=True, help="Ask no server.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option("the findings")
 def doctor_command(
-    science_dir: str, ref_dir: str | None, oref: str | None, mast_server: str | None, *, offline: bool, as_json: bool
+    science_dir: str,
+    ref_dir: str | None,
+    oref: str | None,
+    mast_server: str | None,
+    json_file: str | None,
+    *,
+    offline: bool,
 ) -> int | None:
     """Show what this installation can do, what it lacks, and what mends that.
 
@@ -35,5 +41,7 @@ def doctor_command(
         mast_server=mast_server,
         offline=offline,
     )
-    click.echo(json.dumps(findings_data(findings), indent=1) if as_json else findings_text(findings))
+    write_json(findings_data(findings), json_file)
+    if json_file != "-":
+        click.echo(findings_text(findings))
     return None if can_run(findings) else EXIT_FAILED

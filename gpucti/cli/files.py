@@ -9,56 +9,48 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpucti.cli.common import chosen_device, device_options, files_progress, messages, with_options
+from gpucti.cli.common import files_progress, messages
+from gpucti.cli.options import QUIET, chosen_device, device_options, oref_option, verbose_options, with_options
 
 if TYPE_CHECKING:
     from gpucti.correction.files import FileDone
 
 
 _common_options = with_options(
-    [
-        click.argument("files", nargs=-1, required=True, metavar="FILE..."),
-        click.option("-o", "--outdir", type=click.Path(), help="Folder of the new files [beside each input]."),
-        click.option(
-            "-p",
-            "--pctetab",
-            metavar="FILE",
-            help="PCTETAB to use [the one the header names if it is found, else the packaged one].",
-        ),
-        *device_options(),
-        click.option("--overwrite", is_flag=True, help="Replace existing outputs."),
-        click.option(
-            "--nan",
-            type=click.Choice(["raise", "keep"]),
-            default="raise",
-            show_default=True,
-            help="NaN and infinite pixels: refuse the file, or take them for zero and put them back.",
-        ),
-        click.option("-v", "--verbose", is_flag=True, help="Tell what is going on, on standard error."),
-        click.option(
-            "--shft-nit", "--shft_nit", "shft_nit", type=int, help="Passes over a column per readout [table]."
-        ),
-    ]
+    click.argument("files", nargs=-1, required=True, metavar="FILE..."),
+    click.option("-o", "--outdir", type=click.Path(), help="Folder of the new files [beside each input]."),
+    click.option(
+        "-p",
+        "--pctetab",
+        metavar="FILE",
+        help="PCTETAB to use [the one the header names if it is found, else the packaged one].",
+    ),
+    oref_option,
+    device_options,
+    click.option("--overwrite", is_flag=True, help="Replace existing outputs."),
+    click.option(
+        "--nan",
+        type=click.Choice(["raise", "keep"]),
+        default="raise",
+        show_default=True,
+        help="NaN and infinite pixels: refuse the file, or take them for zero and put them back.",
+    ),
+    verbose_options,
+    click.option("--shft-nit", type=int, help="Passes over a column per readout [table]."),
 )
 
 
 @click.command("cte")
 @_common_options
-@click.option("--sim-nit", "--sim_nit", "sim_nit", type=int, help="Simulated readouts per column [table].")
-@click.option(
-    "--read-noise", "--read_noise", "read_noise", type=float, help="Largest noise set aside, in electrons [table]."
-)
+@click.option("--sim-nit", type=int, help="Simulated readouts per column [table].")
+@click.option("--read-noise", type=float, help="Largest noise set aside, in electrons [table].")
 @click.option(
     "--noise-model",
-    "--noise_model",
-    "noise_model",
     type=click.IntRange(0, 2),
     help="How noise is set aside: 0 not at all, 1 limited around sources, 2 without that limit [table].",
 )
 @click.option(
     "--oversub-thresh",
-    "--oversub_thresh",
-    "oversub_thresh",
     type=float,
     help="Electrons below which a lowered pixel counts as over-subtracted [table].",
 )
@@ -111,7 +103,7 @@ def _treat_files(
     files: tuple[str, ...],
     device: str | None,
     backend: str | None,
-    verbose: bool,
+    verbose: int,
     **options: Any,
 ) -> None:
     """Run `correct_files` or `add_cti_files` and report on every file."""
@@ -120,11 +112,12 @@ def _treat_files(
 
     paths = expand_files(files)
     begin = time.perf_counter()
-    with files_progress(len(paths)) as (say, advance), messages(say, verbose=verbose):
+    with files_progress(len(paths), verbose) as (say, advance), messages(say, verbose):
 
         def report(file: FileDone) -> None:
             repaired = f", {sum(file.repairs)} columns repaired" if file.repairs else ""
             advance(f"{file.input.name} -> {file.output}: {done}{repaired}, {file.seconds:.2f} s")
 
         treat(paths, device=device, progress=report, **options)
-    click.echo(f"{len(paths)} file{'s' if len(paths) > 1 else ''} {done} in {time.perf_counter() - begin:.2f} s")
+    if verbose > QUIET:
+        click.echo(f"{len(paths)} file{'s' if len(paths) > 1 else ''} {done} in {time.perf_counter() - begin:.2f} s")

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from gpucti.cli.archive import archive_options
-from gpucti.cli.common import (
-    EXIT_FAILED,
+from gpucti.cli.common import EXIT_FAILED, messages, stages, tell, write_json
+from gpucti.cli.options import (
+    QUIET,
+    archive_options,
     chosen_device,
     device_options,
-    messages,
-    progress_bars,
-    tell,
+    json_option,
+    oref_option,
+    verbose_options,
     with_options,
-    write_json,
 )
-
-if TYPE_CHECKING:
-    from gpucti.progress import Event
-
-QUIET, NORMAL, LOUD = 0, 1, 2
 
 
 @click.command("correct")
 @click.argument("science_dir", required=False, default=".", type=click.Path())
-@click.option("-d", "--dark-dir", "dark_dir", type=click.Path(), help="Component darks (*_flt) [SCIENCE_DIR/../darks].")
-@click.option("-r", "--ref-dir", "ref_dir", type=click.Path(), help="CTI-corrected super-darks [SCIENCE_DIR/../ref].")
+@click.option("-d", "--dark-dir", type=click.Path(), help="Component darks (*_flt) [SCIENCE_DIR/../darks].")
+@click.option("-r", "--ref-dir", type=click.Path(), help="CTI-corrected super-darks [SCIENCE_DIR/../ref].")
 @click.option("-n", "threads", metavar="N", type=click.IntRange(1), help="Threads that compute on a CPU [all].")
 @click.option(
     "-p", "--pctetab", metavar="FILE", help="PCTETAB [the last *_pcte.fits of the super-darks' folder, or packaged]."
@@ -39,8 +32,8 @@ QUIET, NORMAL, LOUD = 0, 1, 2
 @click.option(
     "--anneals", metavar="FILE", help="Anneal periods and their darks, JSON [the list in REF_DIR, else the archive]."
 )
-@click.option("--oref", metavar="DIR", help="Reference files, oref$ in headers [environment variable oref].")
-@with_options(device_options())
+@oref_option
+@device_options
 @click.option(
     "--engine",
     type=click.Choice(["auto", "native", "hstcal"]),
@@ -48,36 +41,24 @@ QUIET, NORMAL, LOUD = 0, 1, 2
     show_default=True,
     help="What calibrates: the embedded engine, or STScI's programs where they are installed.",
 )
-@click.option("--crds_update", "--crds-update", "crds_update", is_flag=True, help="Ask CRDS for the best references.")
+@click.option("--crds-update", is_flag=True, help="Ask CRDS for the best references.")
 @click.option("--clean", is_flag=True, help="Remove products of earlier runs in SCIENCE_DIR first.")
-@click.option("--clean_all", "--clean-all", "clean_all", is_flag=True, help="--clean, super-darks and corrected darks.")
-@click.option(
-    "--ignore_missing", "--ignore-missing", "ignore_missing", is_flag=True, help="Go on without darks that are missing."
-)
+@click.option("--clean-all", is_flag=True, help="--clean, super-darks and corrected darks.")
+@click.option("--ignore-missing", is_flag=True, help="Go on without darks that are missing.")
 @click.option("--download", is_flag=True, help="Fetch component darks that are not there from the archive (MAST).")
 @archive_options
 @click.option(
     "--single-dark-week",
-    "--single_dark_week",
-    "single_dark_week",
     type=click.Choice(["stop", "basedark"]),
     default="stop",
     show_default=True,
     help="A week with one dark has no weekdark: stop, or use a basedark of the period's other darks.",
 )
 @click.option("--allow", is_flag=True, help="Take other amplifiers, gains and offsets, and dates from 1990 on.")
-@click.option("--all_weeks", "--all-weeks", "all_weeks", is_flag=True, help="Make the super-darks of all weeks.")
-@click.option("--dry-run", "--dry_run", "dry_run", is_flag=True, help="Show the plan and change nothing.")
-@click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    type=click.Path(allow_dash=True),
-    help="Write the report, or with --dry-run the plan, as JSON; - prints it.",
-)
-@click.option(
-    "-v", "verbose", metavar="LEVEL", type=click.IntRange(0, 2), default=1, show_default=True, help="0 quiet, 2 loud."
-)
+@click.option("--all-weeks", is_flag=True, help="Make the super-darks of all weeks.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+@json_option("the report, or with --dry-run the plan,")
+@verbose_options
 def correct_command(
     science_dir: str,
     dark_dir: str | None,
@@ -102,17 +83,15 @@ def correct_command(
     folders = (science_dir, dark_dir, ref_dir)
     options |= {"device": chosen_device(device, backend)}
     bare = json_file == "-"
-    if json_file is not None and not bare and not Path(json_file).absolute().parent.is_dir():
-        raise click.UsageError(f"--json {json_file}: there is no such folder; make it first.")
     if dry_run:
-        with messages(tell, verbose=verbose == LOUD):
+        with messages(tell, verbose):
             it = plan(*folders, **options)
         if not bare:
             click.echo(plan_text(it))
         write_json(plan_data(it), json_file)
         return EXIT_FAILED if it.problems else None
-    with stages(QUIET if bare else verbose) as (say, watch), messages(say, verbose=verbose == LOUD):
-        report = correct(*folders, progress=watch, **options)
+    with stages(QUIET if bare else verbose) as (say, progress), messages(say, verbose):
+        report = correct(*folders, progress=progress, **options)
         for note in report.notes:
             say(f"note: {note}")
     if verbose > QUIET and not bare:
@@ -124,38 +103,18 @@ def correct_command(
     return None
 
 
-@contextmanager
-def stages(verbose: int) -> Iterator[tuple[Callable[[str], None], Callable[[Event], None] | None]]:
-    """Yield what says a line, and what shows the steps of a run: bars, or lines where there is no terminal."""
-    if verbose == QUIET:
-        yield tell, None
-    elif not sys.stderr.isatty():
-        yield tell, lambda event: click.echo(f"{event.stage} {event.done}/{event.total}: {event.text}")
-    else:
-        with progress_bars("{task.fields[text]}") as (bars, above):
-            tasks: dict[str, Any] = {}
-
-            def show(event: Event) -> None:
-                if event.stage not in tasks:
-                    tasks[event.stage] = bars.add_task(f"{event.stage:<12}", total=event.total, text="")
-                bars.update(tasks[event.stage], completed=event.done, text=event.text)
-
-            yield lambda text: above(f"gpucti: {text}"), show
-
-
 @click.group("superdark")
 def superdark_group() -> None:
     """Combine chosen darks: a basedark of an anneal period, a weekdark on top of it."""
 
 
 _superdark_options = with_options(
-    [
-        click.argument("darks", nargs=-1, required=True, metavar="DARK..."),
-        click.option("-o", "--output", required=True, type=click.Path(), help="The super-dark to write."),
-        click.option("--oref", metavar="DIR", help="Reference files, oref$ in headers [environment variable oref]."),
-        *device_options(),
-        click.option("--overwrite", is_flag=True, help="Replace an existing file."),
-    ]
+    click.argument("darks", nargs=-1, required=True, metavar="DARK..."),
+    click.option("-o", "--output", required=True, type=click.Path(), help="The super-dark to write."),
+    oref_option,
+    device_options,
+    click.option("--overwrite", is_flag=True, help="Replace an existing file."),
+    verbose_options,
 )
 
 
@@ -188,6 +147,7 @@ def _make_superdark(
     darks: tuple[str, ...],
     output: str,
     oref: str | None,
+    verbose: int,
     **options: Any,
 ) -> None:
     from gpucti.io.inputs import expand_files
@@ -195,9 +155,10 @@ def _make_superdark(
 
     environment = run_environment(None if oref is None else Path(oref), Path(output).absolute().parent)
     paths = expand_files(darks)
-    with messages(tell, verbose=False):
+    with messages(tell, verbose):
         made = make(paths, output, device=device, environment=environment, **options)
-    click.echo(f"{made} made from {len(paths)} darks")
+    if verbose > QUIET:
+        click.echo(f"{made} made from {len(paths)} darks")
 
 
 @click.command("info")

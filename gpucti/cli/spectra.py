@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpucti.cli.common import chosen_device, device_options, files_progress, messages, tell, with_options
+from gpucti.cli.common import files_progress, messages, tell
+from gpucti.cli.options import QUIET, chosen_device, device_options, oref_option, verbose_options, with_options
 
 if TYPE_CHECKING:
     from gpucti.calibration.spectra.x1d.files import Extracted
 
-STEPS = {
+SWITCHES = {
     "backcorr": "Subtract the background, or not",
     "dispcorr": "Wavelengths, or not",
     "helcorr": "Heliocentric wavelengths, or not",
@@ -42,25 +43,23 @@ STEPS = {
 @click.option("--bksorder", type=int, default=3, show_default=True, help="Order of the polynomial that smooths it.")
 @click.option("--xoffset", type=float, metavar="PIXELS", help="Added to SHIFTA1 [0].")
 @with_options(
-    [
+    *(
         click.option(f"--{name}/--no-{name}", name, default=None, help=f"{text} [header].")
-        for name, text in STEPS.items()
-    ]
+        for name, text in SWITCHES.items()
+    )
 )
-@click.option("--oref", metavar="DIR", help="Reference files, oref$ in headers [environment variable oref].")
-@with_options(device_options())
+@oref_option
+@device_options
 @click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
-@click.option("-v", "--verbose", is_flag=True, help="Tell what is going on, on standard error.")
-def x1d_command(
-    files: tuple[str, ...], device: str | None, backend: str | None, *, verbose: bool, **given: Any
-) -> None:
+@verbose_options
+def x1d_command(files: tuple[str, ...], device: str | None, backend: str | None, *, verbose: int, **given: Any) -> None:
     """Extract spectra again, with another box, centre or background: flc -> x1c, crc -> s1c, flt -> x1d, crj -> sx1."""
     device = chosen_device(device, backend)
     from gpucti.calibration.spectra.x1d.files import x1d
     from gpucti.io.inputs import expand_files
 
     paths = expand_files(files)
-    with files_progress(len(paths)) as (say, advance), messages(say, verbose=verbose):
+    with files_progress(len(paths), verbose) as (say, advance), messages(say, verbose):
 
         def report(done: Extracted) -> None:
             rows = ", ".join(f"{row:.2f}" for row in done.rows)
@@ -85,13 +84,16 @@ def x1d_command(
 @click.option("--flags/--no-flags", default=None, help="Mark flagged pixels [spectra: yes, images: no].")
 @click.option("--dpi", type=click.IntRange(20, 1200), default=150, show_default=True, help="Pixels per inch.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing picture.")
-def plot_command(files: tuple[str, ...], output: str | None, **given: Any) -> None:
+@verbose_options
+def plot_command(files: tuple[str, ...], output: str | None, *, verbose: int, **given: Any) -> None:
     """Draw images and rectified spectra side by side, or extracted spectra on top of each other."""
     from gpucti.plots.files import plot_files
 
-    with messages(tell, verbose=False):
+    with messages(tell, verbose):
         if output is not None:
-            click.echo(f"{plot_files(files, output, **given)} written")
+            picture = plot_files(files, output, **given)
+            if verbose > QUIET:
+                click.echo(f"{picture} written")
             return
         figure, show = _window()
         plot_files(files, figure=figure, **given)

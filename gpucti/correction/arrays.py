@@ -7,7 +7,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,13 @@ import numpy.typing as npt
 from gpucti.backends import get_backend
 from gpucti.backends.base import Array, Backend
 from gpucti.correction.stack import add_cti_stack, correct_stack, namespace
-from gpucti.detector import FULL_COLS, FULL_ROWS, check_amp
+from gpucti.detector import FULL_COLS, FULL_ROWS, OVERSCAN_ROWS, check_amp
 from gpucti.errors import InputError, ReferenceFileError
 from gpucti.model.pctetab import Pctetab
+from gpucti.options import CorrectionArguments
 
 #: Rows of an untrimmed frame: image and virtual overscan; more cannot have been read out.
-MAX_ROWS = 1044
+MAX_ROWS = FULL_ROWS + OVERSCAN_ROWS
 NAN_CHOICES = ("raise", "keep")
 
 
@@ -35,7 +36,7 @@ def correct_arrays(
     device: str | int | Backend | None = "auto",
     nan: str = "raise",
     origin: tuple[int, int] | None = None,
-    **overrides: Any,
+    **overrides: Unpack[CorrectionArguments],
 ) -> Any:
     """Return images of the STIS CCD corrected for CTI trails.
 
@@ -94,7 +95,7 @@ def correct_arrays(
     """
     table, checked = _check(sci, pctetab, mjd, gain, amp, err, device, nan, origin)
     options = table.options(**overrides)
-    warn_if_extrapolated(table, checked.mjd)
+    _warn_if_extrapolated(table, checked.mjd)
     result = correct_stack(
         checked.stack, mjd=checked.mjd, gain=checked.gain, amp=amp, pctetab=table, options=options,
         backend=checked.backend, err=checked.err, origin=checked.origin,
@@ -113,7 +114,7 @@ def add_cti_arrays(
     device: str | int | Backend | None = "auto",
     nan: str = "raise",
     origin: tuple[int, int] | None = None,
-    **overrides: Any,
+    **overrides: Unpack[CorrectionArguments],
 ) -> Any:
     """Return images as the readout of the STIS CCD would trail them: the forward model.
 
@@ -130,7 +131,7 @@ def add_cti_arrays(
     """
     table, checked = _check(sci, pctetab, mjd, gain, amp, None, device, nan, origin)
     options = table.options(**overrides)
-    warn_if_extrapolated(table, checked.mjd)
+    _warn_if_extrapolated(table, checked.mjd)
     result = add_cti_stack(
         checked.stack, mjd=checked.mjd, gain=checked.gain, amp=amp, pctetab=table, shft_nit=options.shft_nit,
         backend=checked.backend, origin=checked.origin,
@@ -269,9 +270,9 @@ def per_image(name: str, value: Any, n: int) -> npt.NDArray[np.float64]:
     return values
 
 
-def warn_if_extrapolated(table: Pctetab, mjd: npt.NDArray[np.float64]) -> None:
+def _warn_if_extrapolated(table: Pctetab, mjd: npt.NDArray[np.float64]) -> None:
     """Warn, once per call, where the trap density is extrapolated."""
-    if len(mjd) and mjd.max() > table.last_scale_mjd:
+    if len(mjd) and table.extrapolates(mjd.max()):
         warnings.warn(
             f"{table.name} gives the trap density up to MJD {table.last_scale_mjd:g}; "
             f"that of MJD {mjd.max():g} is extrapolated",
@@ -325,7 +326,7 @@ def _covered(mjd: npt.NDArray[np.float64], table: Pctetab) -> npt.NDArray[np.flo
             table.time_scale(date)
             table.epoch(date)
         except ReferenceFileError as error:
-            raise ReferenceFileError(f"{error}", where=f"mjd[{index}]") from None
+            raise error.at(f"mjd[{index}]") from None
     return mjd
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
@@ -13,13 +13,13 @@ from gpucti.backends.base import Backend
 from gpucti.correction.provenance import Provenance
 from gpucti.correction.stack import add_cti_stack, correct_stack
 from gpucti.errors import InputError
-from gpucti.io.exposure import Exposure, ImageSet
+from gpucti.io.exposure import Exposure
 
 Stack = npt.NDArray[Any]
 
 
-class Treated(NamedTuple):
-    """One treated exposure, before it is written.
+class CtiProduct(NamedTuple):
+    """An exposure whose trails were removed or added, before it is written.
 
     Attributes
     ----------
@@ -40,21 +40,45 @@ class _Missing(NamedTuple):
     values: Stack
 
 
-def alike(exposures: Sequence[Exposure]) -> list[list[int]]:
-    """Return the indices of the exposures that can be treated as one stack, group by group.
+#: `correct_exposures`, `add_cti_exposures` and the like.
+CtiProcess = Callable[[Sequence[Exposure], Sequence[Provenance], Backend], list[CtiProduct]]
 
-    Their images have one shape, amplifier and place on the frame.
-    """
-    groups: dict[tuple[object, ...], list[int]] = {}
-    for index, exposure in enumerate(exposures):
-        groups.setdefault((exposure.shape, exposure.amp, exposure.origin), []).append(index)
-    return list(groups.values())
+
+def _by_stacks(
+    process: CtiProcess, exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
+) -> list[CtiProduct]:
+    """Return what `process` makes of the exposures, in order; those that can be one stack are given to it together."""
+    stacks: dict[tuple[object, ...], list[int]] = {}
+    for index, (exposure, provenance) in enumerate(zip(exposures, provenances, strict=True)):
+        place = (exposure.shape, exposure.amp, exposure.origin)
+        stacks.setdefault((*place, provenance.pctetab, provenance.options), []).append(index)
+    products: dict[int, CtiProduct] = {}
+    for members in stacks.values():
+        made = process([exposures[i] for i in members], [provenances[i] for i in members], backend)
+        products |= zip(members, made, strict=True)
+    return [products[index] for index in range(len(exposures))]
 
 
 def correct_exposures(
     exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
-) -> list[Treated]:
-    """Return exposures of one shape, amplifier and table without trails; the inputs stay as they are."""
+) -> list[CtiProduct]:
+    """Return exposures without trails, in order; the inputs stay as they are.
+
+    Those of one shape, amplifier, place on the frame, table and options are corrected as one stack.
+    """
+    return _by_stacks(_correct_together, exposures, provenances, backend)
+
+
+def add_cti_exposures(
+    exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
+) -> list[CtiProduct]:
+    """Return exposures with the trails of one more readout; see `correct_exposures`."""
+    return _by_stacks(_add_cti_together, exposures, provenances, backend)
+
+
+def _correct_together(
+    exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
+) -> list[CtiProduct]:
     sci, missing = _science_stack(exposures)
     err = np.concatenate([imset.err[np.newaxis] for exposure in exposures for imset in exposure.imsets])
     arguments = _common_arguments(exposures, provenances[0], backend)
@@ -71,15 +95,14 @@ def correct_exposures(
         repairs = tuple(int(count) for count in done.repairs[first : first + exposure.n_imsets])
         corrected = exposure.with_imsets(imsets)
         provenance.stamp_corrected(corrected, repairs)
-        products.append(Treated(corrected, repairs))
+        products.append(CtiProduct(corrected, repairs))
         first += exposure.n_imsets
     return products
 
 
-def trail_exposures(
+def _add_cti_together(
     exposures: Sequence[Exposure], provenances: Sequence[Provenance], backend: Backend
-) -> list[Treated]:
-    """Return exposures with the trails of one more readout; see `correct_exposures`."""
+) -> list[CtiProduct]:
     sci, missing = _science_stack(exposures)
     arguments = _common_arguments(exposures, provenances[0], backend)
     trailed_sci = add_cti_stack(sci, shft_nit=provenances[0].options.shft_nit, **arguments)
@@ -92,13 +115,13 @@ def trail_exposures(
         ]
         trailed = exposure.with_imsets(imsets)
         provenance.stamp_trailed(trailed)
-        products.append(Treated(trailed, ()))
+        products.append(CtiProduct(trailed, ()))
         first += exposure.n_imsets
     return products
 
 
 def _common_arguments(exposures: Sequence[Exposure], provenance: Provenance, backend: Backend) -> dict[str, Any]:
-    """Return what both directions are told about a stack."""
+    """Return the arguments that both directions of a stack have in common."""
     return {
         "mjd": np.array([exposure.start_mjd for exposure in exposures for _ in exposure.imsets]),
         "gain": np.array([exposure.gain for exposure in exposures for _ in exposure.imsets]),
@@ -117,19 +140,14 @@ def _like(old: Stack, new: Stack) -> Stack:
 def require_finite(exposure: Exposure) -> None:
     """Raise `InputError` for NaN or infinity in SCI, naming the first such pixel."""
     for number, imset in enumerate(exposure.imsets, start=1):
-        _require_finite(imset, f"{exposure.path}[SCI,{number}]")
-
-
-def _require_finite(imset: ImageSet, where: str) -> None:
-    """Raise for NaN or infinity in SCI, naming the first such pixel."""
-    bad = ~np.isfinite(imset.sci)
-    if bad.any():
-        row, col = np.argwhere(bad)[0]
-        raise InputError(
-            f"{np.count_nonzero(bad)} NaN or infinite pixels, the first at row {row}, column {col} (0-based); "
-            "replace them, or use nan='keep' to take them for zero and put them back",
-            where=where,
-        )
+        bad = ~np.isfinite(imset.sci)
+        if bad.any():
+            row, col = np.argwhere(bad)[0]
+            raise InputError(
+                f"{np.count_nonzero(bad)} NaN or infinite pixels, the first at row {row}, column {col} (0-based); "
+                "replace them, or use nan='keep' to take them for zero and put them back",
+                where=f"{exposure.path}[SCI,{number}]",
+            )
 
 
 def _science_stack(exposures: Sequence[Exposure]) -> tuple[Stack, _Missing]:

@@ -1,7 +1,7 @@
 """Files in, files out: CTI trails removed from, or added to, STIS CCD files.
 
-The order is always: all inputs and outputs are checked, then batches of files are read, treated as one stack
-and written. A run that stops leaves whole files or none.
+The order is always: all inputs and outputs are checked, then batches of files are read, processed and written. A run
+that stops leaves whole files or none.
 """
 
 from __future__ import annotations
@@ -10,26 +10,28 @@ import logging
 import os
 import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, Unpack
 
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.correction.arrays import require_nan_choice
-from gpucti.correction.exposures import Treated, correct_exposures, require_finite, trail_exposures
-from gpucti.correction.jobs import Job, batches, plan_jobs
+from gpucti.correction.batches import FileStream, batches
+from gpucti.correction.exposures import CtiProcess, CtiProduct, add_cti_exposures, correct_exposures, require_finite
+from gpucti.correction.jobs import Job, plan_jobs
 from gpucti.correction.provenance import Provenance
 from gpucti.errors import InputError
 from gpucti.io.exposure import Exposure
-from gpucti.io.inputs import IO_THREADS, Files
+from gpucti.io.inputs import Files
 from gpucti.model.pctetab import Pctetab
+from gpucti.options import CorrectionArguments
 
 log = logging.getLogger(__name__)
 
-#: Images treated at a time at most: about 1 GiB of host memory for full frames.
+#: Images processed at a time at most: about 1 GiB of host memory for full frames.
 MAX_BATCH = 32
 
 
@@ -52,7 +54,7 @@ class FileDone(NamedTuple):
     seconds: float
 
 
-Progress = Callable[[FileDone], None]
+FileProgress = Callable[[FileDone], None]
 
 
 def correct_files(
@@ -60,15 +62,12 @@ def correct_files(
     outdir: str | os.PathLike[str] | None = None,
     *,
     pctetab: str | os.PathLike[str] | Pctetab | None = None,
+    oref: str | os.PathLike[str] | None = None,
     device: str | int | Backend | None = "auto",
     overwrite: bool = False,
-    read_noise: float | None = None,
-    noise_model: int | None = None,
-    oversub_thresh: float | None = None,
-    sim_nit: int | None = None,
-    shft_nit: int | None = None,
     nan: str = "raise",
-    progress: Progress | None = None,
+    progress: FileProgress | None = None,
+    **overrides: Unpack[CorrectionArguments],
 ) -> list[Path]:
     """Remove the CTI trails from STIS CCD files and return the new files, ``<ROOTNAME>_cte.fits``.
 
@@ -84,17 +83,20 @@ def correct_files(
     pctetab : path or Pctetab, optional
         The table. By default the one named by a file's PCTETAB keyword if it can be found, else the
         packaged one.
+    oref : path, optional
+        Folder that ``oref$`` stands for, in place of the environment variable.
     device : str, int, Backend or None
         ``auto``, ``cpu``, ``numpy``, ``numba``, ``cuda``, ``cuda:N`` or ``N``; None: see `gpucti.backends.get_backend`.
     overwrite : bool
         Replace existing outputs.
-    read_noise, noise_model, oversub_thresh, sim_nit, shft_nit : optional
-        In place of the table's values; see `gpucti.options.CorrectionOptions`.
     nan : {'raise', 'keep'}
         What to do about NaN and infinite SCI pixels: refuse the file, or take them for zero and put
         them back.
     progress : callable, optional
         Called with a `FileDone` after each file.
+    **overrides
+        ``read_noise, noise_model, oversub_thresh, sim_nit, shft_nit`` in place of the table's; see
+        `gpucti.CorrectionOptions`.
 
     Returns
     -------
@@ -106,7 +108,7 @@ def correct_files(
     MissingFileError
         An input does not exist.
     InputError
-        An input is not a file that can be corrected, or an option is out of range.
+        An input is not a file that can be corrected, or an option is unknown or out of range.
     OutputExistsError
         An output exists.
     ReferenceFileError
@@ -115,17 +117,11 @@ def correct_files(
         The device asked for cannot be used.
     """
     require_nan_choice(nan)
-    overrides = {
-        "read_noise": read_noise,
-        "noise_model": noise_model,
-        "oversub_thresh": oversub_thresh,
-        "sim_nit": sim_nit,
-        "shft_nit": shft_nit,
-    }
     jobs = plan_jobs(
-        files, outdir, "cte", pctetab=pctetab, overwrite=overwrite, check=lambda headers: headers.require_uncorrected()
-    )
-    return _run(jobs, correct_exposures, device, overrides, nan, overwrite, progress)
+        files, outdir, "cte", pctetab=pctetab, oref=oref, overrides=overrides, overwrite=overwrite,
+        check=lambda headers: headers.require_uncorrected(),
+    )  # fmt: skip
+    return _run(jobs, correct_exposures, device, nan, overwrite, progress)
 
 
 def add_cti_files(
@@ -133,11 +129,12 @@ def add_cti_files(
     outdir: str | os.PathLike[str] | None = None,
     *,
     pctetab: str | os.PathLike[str] | Pctetab | None = None,
+    oref: str | os.PathLike[str] | None = None,
     device: str | int | Backend | None = "auto",
     overwrite: bool = False,
     shft_nit: int | None = None,
     nan: str = "raise",
-    progress: Progress | None = None,
+    progress: FileProgress | None = None,
 ) -> list[Path]:
     """Add CTI trails to STIS CCD files and return the new files, ``<ROOTNAME>_cti.fits``.
 
@@ -146,64 +143,57 @@ def add_cti_files(
 
     Parameters
     ----------
-    files, outdir, pctetab, device, overwrite, shft_nit, nan, progress
+    files, outdir, pctetab, oref, device, overwrite, shft_nit, nan, progress
         See `correct_files`, also for what is returned and raised.
     """
     require_nan_choice(nan)
-    jobs = plan_jobs(files, outdir, "cti", pctetab=pctetab, overwrite=overwrite, check=lambda headers: None)
-    return _run(jobs, trail_exposures, device, {"shft_nit": shft_nit}, nan, overwrite, progress)
-
-
-_Treatment = Callable[[Sequence[Exposure], Sequence[Provenance], Backend], list[Treated]]
+    jobs = plan_jobs(
+        files, outdir, "cti", pctetab=pctetab, oref=oref, overrides={"shft_nit": shft_nit}, overwrite=overwrite,
+        check=lambda headers: None,
+    )  # fmt: skip
+    return _run(jobs, add_cti_exposures, device, nan, overwrite, progress)
 
 
 def _run(
     jobs: list[Job],
-    treat: _Treatment,
+    process: CtiProcess,
     device: str | int | Backend | None,
-    overrides: dict[str, Any],
     nan: str,
     overwrite: bool,
-    progress: Progress | None,
+    progress: FileProgress | None,
 ) -> list[Path]:
-    """Treat all jobs, batch by batch; return the outputs.
-
-    Files are read and written by threads: the next batch is read while this one is computed.
-    """
-    options = {id(job.pctetab): job.pctetab.options(**overrides) for job in jobs}
+    """Process all jobs, batch by batch; return the outputs."""
     backend = get_backend(device)
     _warn_of_extrapolation(jobs)
     for job in jobs:
         job.output.parent.mkdir(parents=True, exist_ok=True)
 
-    pool = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="gpucti-io")
-    try:
-        waiting = deque(batches(jobs, lambda rows, cols: min(MAX_BATCH, backend.images_per_batch(rows, cols))))
-        reading = [pool.submit(_read, job, nan) for job in waiting[0]]
-        while waiting:
-            begin = time.perf_counter()
-            batch = waiting.popleft()
-            exposures = [future.result() for future in reading]
-            reading = [pool.submit(_read, job, nan) for job in waiting[0]] if waiting else []
-            provenances = [
-                Provenance(j.pctetab, j.pctetab_keyword, options[id(j.pctetab)], backend.name) for j in batch
-            ]
-            products = treat(exposures, provenances, backend)
+    with FileStream() as stream:
+        begin = time.perf_counter()
+        for batch, exposures in stream.read(_batches(jobs, backend), partial(_read, nan=nan)):
+            provenances = [Provenance(job.pctetab, job.pctetab_keyword, job.options, backend.name) for job in batch]
+            products = process(exposures, provenances, backend)
             per_image = (time.perf_counter() - begin) / sum(exposure.n_imsets for exposure in exposures)
             writing = [
-                pool.submit(_write, job, product, overwrite) for job, product in zip(batch, products, strict=True)
+                stream.write(_write, job, product, overwrite) for job, product in zip(batch, products, strict=True)
             ]
             for job, product, future in zip(batch, products, writing, strict=True):
                 seconds = per_image * product.exposure.n_imsets + future.result()
                 log.info("%s: written to %s after %.2f s (%s)", job.path, job.output, seconds, backend.name)
                 if progress is not None:
                     progress(FileDone(job.path, job.output, product.repairs, seconds))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+            begin = time.perf_counter()
     return [job.output for job in jobs]
 
 
-def _write(job: Job, product: Treated, overwrite: bool) -> float:
+def _batches(jobs: Sequence[Job], backend: Backend) -> Iterator[list[Job]]:
+    """Group consecutive jobs of one image size: no more images than the device and the memory hold."""
+    for (rows, cols), group in groupby(jobs, key=lambda job: job.headers.shape):
+        at_most = min(MAX_BATCH, backend.images_per_batch(rows, cols))
+        yield from batches(group, lambda job: job.headers.n_imsets, at_most)
+
+
+def _write(job: Job, product: CtiProduct, overwrite: bool) -> float:
     """Write one product; return the seconds it took."""
     begin = time.perf_counter()
     product.exposure.write(job.output, overwrite=overwrite)
@@ -223,12 +213,7 @@ def _read(job: Job, nan: str) -> Exposure:
 
 def _warn_of_extrapolation(jobs: Sequence[Job]) -> None:
     """Warn once if any file is later than the last CTE_SCALE point of its table."""
-    late = [job for job in jobs if job.headers.start_mjd > job.pctetab.last_scale_mjd]
+    late = [job for job in jobs if job.pctetab.extrapolates(job.headers.start_mjd)]
     if late:
         first, more = late[0], f" and {len(late) - 1} more" if len(late) > 1 else ""
-        warnings.warn(
-            f"{first.path}{more}: the trap density is extrapolated past MJD {first.pctetab.last_scale_mjd:g}, the last "
-            f"CTE_SCALE point of {first.pctetab.name}",
-            UserWarning,
-            stacklevel=4,
-        )
+        warnings.warn(f"{first.path}{more}: {first.pctetab.extrapolation_note}", UserWarning, stacklevel=4)

@@ -1,10 +1,10 @@
-"""Which files are treated, with which table, and where the results go: decided and checked before any work."""
+"""Which files are processed, with which table and options, and where the results go: decided before any work."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,15 @@ from gpucti.errors import ReferenceFileError
 from gpucti.io.exposure import ExposureHeaders
 from gpucti.io.inputs import IO_THREADS, Files, check_outputs, checked_folder, expand_files
 from gpucti.model.pctetab import Pctetab
-from gpucti.references.names import resolve_reference
+from gpucti.options import CorrectionArguments, CorrectionOptions
+from gpucti.references.names import resolve_reference, run_environment
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One file to treat.
+    """One file to process.
 
     Attributes
     ----------
@@ -32,27 +33,20 @@ class Job:
         The table to use; the same object for files that share it.
     pctetab_keyword : str
         What PCTETAB shall say in the output.
+    options : CorrectionOptions
+        Those of the table, and what the user chose in their place.
     """
 
     headers: ExposureHeaders
     output: Path
     pctetab: Pctetab
     pctetab_keyword: str
+    options: CorrectionOptions
 
     @property
     def path(self) -> Path:
         """The input file."""
         return self.headers.path
-
-    def goes_with(self, other: Job) -> bool:
-        """Tell whether both can be treated in one stack."""
-        mine, theirs = self.headers, other.headers
-        return (
-            mine.shape == theirs.shape
-            and mine.amp == theirs.amp
-            and mine.origin == theirs.origin
-            and self.pctetab is other.pctetab
-        )
 
 
 def plan_jobs(
@@ -61,6 +55,8 @@ def plan_jobs(
     suffix: str,
     *,
     pctetab: str | os.PathLike[str] | Pctetab | None,
+    oref: str | os.PathLike[str] | None,
+    overrides: CorrectionArguments,
     overwrite: bool,
     check: Callable[[ExposureHeaders], None],
 ) -> list[Job]:
@@ -68,14 +64,14 @@ def plan_jobs(
 
     Parameters
     ----------
-    files, outdir, pctetab, overwrite
+    files, outdir, pctetab, oref, overrides, overwrite
         See `gpucti.correction.files.correct_files`.
     suffix : str
         Outputs are called ``<ROOTNAME>_<suffix>.fits``.
     check : callable
-        Raises `InputError` for a file that must not be treated.
+        Raises `InputError` for a file that must not be processed.
     """
-    tables = _Tables(pctetab)
+    tables = _Tables(pctetab, run_environment(None if oref is None else Path(oref)))
     folder = None if outdir is None else checked_folder(Path(outdir))
     jobs = []
     for headers in _read_headers(expand_files(files)):
@@ -84,9 +80,10 @@ def plan_jobs(
         _ = headers.amp, headers.gain, headers.origin  # each raises for a bad keyword
         output = (headers.path.parent if folder is None else folder) / f"{headers.rootname}_{suffix}.fits"
         table, name = tables.of(headers)
+        options = table.options(**overrides)
         _require_date(table, headers)
         _require_columns(table, headers)
-        jobs.append(Job(headers, output, table, name))
+        jobs.append(Job(headers, output, table, name, options))
     check_outputs(jobs, overwrite=overwrite)
     return jobs
 
@@ -100,23 +97,11 @@ def _read_headers(paths: list[Path]) -> Iterator[ExposureHeaders]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def batches(jobs: Sequence[Job], images_per_batch: Callable[[int, int], int]) -> Iterator[list[Job]]:
-    """Group consecutive jobs that fit into one stack of at most ``images_per_batch(rows, cols)`` images."""
-    batch: list[Job] = []
-    for job in jobs:
-        images = sum(member.headers.n_imsets for member in batch) + job.headers.n_imsets
-        if batch and (not job.goes_with(batch[0]) or images > images_per_batch(*job.headers.shape)):
-            yield batch
-            batch = []
-        batch.append(job)
-    if batch:
-        yield batch
-
-
 class _Tables:
     """Finds the PCTETAB of each file; every table is read once."""
 
-    def __init__(self, chosen: str | os.PathLike[str] | Pctetab | None) -> None:
+    def __init__(self, chosen: str | os.PathLike[str] | Pctetab | None, environment: Mapping[str, str]) -> None:
+        self._environment = environment
         self._read: dict[Path, Pctetab] = {}
         self._default: Pctetab | None = None
         self._chosen = chosen if chosen is None or isinstance(chosen, Pctetab) else self._named(chosen)
@@ -126,7 +111,7 @@ class _Tables:
         if self._chosen is not None:
             return self._chosen, self._chosen.name
         keyword = headers.pctetab
-        path = resolve_reference(keyword, headers.path.parent)
+        path = resolve_reference(keyword, headers.path.parent, self._environment)
         if path is not None:
             log.info("%s: PCTETAB %s is %s", headers.path, keyword, path)
             return self._at(path), keyword
@@ -139,7 +124,7 @@ class _Tables:
         return self._default, self._default.name
 
     def _named(self, name: str | os.PathLike[str]) -> Pctetab:
-        path = resolve_reference(os.fspath(name), Path())
+        path = resolve_reference(os.fspath(name), Path(), self._environment)
         if path is None:
             raise ReferenceFileError(
                 "PCTETAB not found; check the name, or leave it out to use the file's own or the default one",
@@ -160,7 +145,7 @@ def _require_date(table: Pctetab, headers: ExposureHeaders) -> None:
         table.time_scale(headers.start_mjd)
         table.epoch(headers.start_mjd)
     except ReferenceFileError as error:
-        raise ReferenceFileError(f"TEXPSTRT {headers.start_mjd:g}: {error}", where=headers.path) from error
+        raise error.at(f"TEXPSTRT {headers.start_mjd:g}").at(headers.path) from error
 
 
 def _require_columns(table: Pctetab, headers: ExposureHeaders) -> None:

@@ -40,7 +40,7 @@ _OPTION_KEYWORDS = ("PCTERNCL", "PCTENSMD", "PCTETRSH", "PCTESMIT", "PCTESHFT")
 
 @dataclass(frozen=True)
 class Provenance:
-    """What one file was treated with.
+    """What one file was corrected with, or trailed.
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ class Provenance:
 
     def _stamp_run(self, exposure: Exposure, what: str) -> None:
         header = exposure.primary
-        extrapolated = exposure.start_mjd > self.pctetab.last_scale_mjd
+        extrapolated = self.pctetab.extrapolates(exposure.start_mjd)
         header["PCTEPROG"] = (f"gpucti {__version__}", "program that treated the CTI trails")
         header["PCTEREV"] = (REVISION, "counts up whenever its numbers change")
         header["PCTEBACK"] = (self.backend, "backend of gpucti")

@@ -130,7 +130,7 @@ def _batches(
     size = backend.images_per_batch(rows, cols)
     for epoch in dict.fromkeys(epochs):
         traps = pctetab.traps_of(epoch, shft_nit)
-        members = np.flatnonzero([one is epoch for one in epochs])
+        members = np.flatnonzero([each is epoch for each in epochs])
         for start in range(0, len(members), size):
             part = members[start : start + size]
             setup = {"cte_frac": cte_frac[part], "col_scale": col_scale, "first_row": first_row(amp, rows, origin)}

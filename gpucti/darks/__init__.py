@@ -1,1 +1,8 @@
 """Component darks and super-darks: anneal periods, weeks, basedark and weekdark."""
+
+from typing import TYPE_CHECKING
+
+from gpucti._lazy import submodules
+
+if not TYPE_CHECKING:
+    __getattr__ = submodules(__name__)

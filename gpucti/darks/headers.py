@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from astropy.io import fits
 
 from gpucti._version import __version__
+from gpucti.detector import DARK_SLOPE, DARK_TEMPERATURE
 from gpucti.errors import InputError
+from gpucti.io.cards import Cards
 from gpucti.io.dates import as_utc
 from gpucti.io.exposure import Exposure
-from gpucti.io.fitsfile import integer_keyword, keyword, number_keyword, text_keyword
 from gpucti.io.fitstables import ascii_text
 
-#: Temperature, degrees C, that darks are scaled to, and the relative change of the dark current per degree
-#: (STIS TIR 2004-01).
-REF_TEMP, DRK_VS_T = 18, 0.07
-#: Side-2 electronics, whose temperature varies, began here (Modified Julian Date).
-SIDE_2_MJD = 52091.0
 #: How often super-darks are made, by CCDGAIN.
 FREQUENCY = {1: "Weekly", 4: "Bi-Weekly"}
 #: CTI keywords that a super-dark takes from its last component, in the order stis_cti writes them.
@@ -31,6 +26,7 @@ CTI_KEYWORDS = (
 INPUTS_LINE = "The following input files were used:"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DESCRIP_LENGTH = 67
+T = TypeVar("T")
 
 _METHOD = (
     "Darks of Side 2 were first scaled to 18 C: divided by",
@@ -70,16 +66,13 @@ def superdark_header(darks: Sequence[Exposure], n_imsets: int, task: str, baseda
     InputError
         The components do not belong together, or a keyword is missing.
     """
-    gain = common_keyword(darks, "CCDGAIN", integer_keyword)
-    target = common_keyword(darks, "TARGNAME", text_keyword)
+    gain = common_keyword(darks, "CCDGAIN", Cards.whole)
+    target = common_keyword(darks, "TARGNAME", Cards.text)
     if gain not in FREQUENCY:
-        raise InputError(
-            f"CCDGAIN is {gain}; super-darks are made from darks of CCDGAIN 1 or 4", where=f"{darks[0].path}[0]"
-        )
+        raise darks[0].cards.wrong(f"CCDGAIN is {gain}; super-darks are made from darks of CCDGAIN 1 or 4")
     if target != "DARK":
-        raise InputError(f"TARGNAME is {target!r}; expected 'DARK', is this a dark?", where=f"{darks[0].path}[0]")
-    starts = [_date(dark, "TEXPSTRT") for dark in darks]
-    ends = [_date(dark, "TEXPEND") for dark in darks]
+        raise darks[0].cards.wrong(f"TARGNAME is {target!r}; expected 'DARK', is this a dark?")
+    starts, ends = ([as_utc(dark.cards.number(name)) for dark in darks] for name in ("TEXPSTRT", "TEXPEND"))
     start, end = min(starts + ends), max(starts + ends)
     useafter = f"{_MONTHS[start.month - 1]} {start:%d} {start.year} {start:%H:%M:%S}"
 
@@ -89,13 +82,13 @@ def superdark_header(darks: Sequence[Exposure], n_imsets: int, task: str, baseda
     header["CCDAMP"], header["CCDGAIN"], header["CCDOFFST"] = "ANY", -1, -1
     header["OPT_ELEM"] = header["APERTURE"] = header["OBSTYPE"] = "ANY"
     for name in ("BINAXIS1", "BINAXIS2"):
-        header[name] = common_keyword(darks, name, integer_keyword)
+        header[name] = common_keyword(darks, name, Cards.whole)
     header["FILETYPE"] = "DARK IMAGE"
     header["PEDIGREE"] = f"INFLIGHT {start:%d/%m}/{start.year} {end:%d/%m}/{end.year}"
     header["USEAFTER"] = useafter
     descrip = f"{FREQUENCY[gain]} gain={gain} dark for STIS CCD data taken after {useafter[:11]}"
     header["DESCRIP"] = descrip.ljust(_DESCRIP_LENGTH, "-")
-    header["REF_TEMP"], header["DRK_VS_T"] = REF_TEMP, DRK_VS_T
+    header["REF_TEMP"], header["DRK_VS_T"] = int(DARK_TEMPERATURE), DARK_SLOPE
     _copy_cti_keywords(darks, header)
     if basedark_name:
         header["BASEDARK"] = ascii_text(basedark_name)  # a comment would not fit behind a long name
@@ -110,22 +103,17 @@ def is_corrected(dark: Exposure) -> bool:
     return dark.switch("PCTECORR") == "COMPLETE"
 
 
-def common_keyword(darks: Sequence[Exposure], name: str, read: Any) -> Any:
-    """Return a primary keyword that all darks share."""
-    first = read(darks[0].primary, name, f"{darks[0].path}[0]")
+def common_keyword(darks: Sequence[Exposure], name: str, read: Callable[[Cards, str], T]) -> T:
+    """Return a primary keyword that all darks share; `read` is the reader, such as `Cards.text`."""
+    first = read(darks[0].cards, name)
     for dark in darks:
-        value = read(dark.primary, name, f"{dark.path}[0]")
+        value = read(dark.cards, name)
         if value != first:
-            raise InputError(
+            raise dark.cards.wrong(
                 f"{name} is {value!r}, but {first!r} in {darks[0].path}; expected the same in all "
-                "darks of a super-dark, make one from each kind",
-                where=f"{dark.path}[0]",
+                "darks of a super-dark, make one from each kind"
             )
     return first
-
-
-def _date(dark: Exposure, name: str) -> datetime:
-    return as_utc(number_keyword(dark.primary, name, f"{dark.path}[0]"))
 
 
 def _copy_cti_keywords(darks: Sequence[Exposure], header: fits.Header) -> None:
@@ -141,13 +129,14 @@ def _copy_cti_keywords(darks: Sequence[Exposure], header: fits.Header) -> None:
             )
     if is_corrected(last):
         for name in CTI_KEYWORDS:
-            value = keyword(last.primary, name, f"{last.path}[0]", default="unknown")
+            value = last.cards.value(name, default="unknown")
             header[name] = (value, last.primary.comments[name] if name in last.primary else "")
 
 
 def _add_history(darks: Sequence[Exposure], n_imsets: int, header: fits.Header) -> None:
-    proposals = sorted({str(keyword(dark.primary, "PROPOSID", dark.path.name, default="")) for dark in darks} - {""})
-    titles = sorted({str(keyword(dark.primary, "PROPTTL1", dark.path.name, default="")) for dark in darks} - {""})
+    proposals, titles = (
+        sorted({str(dark.cards.value(name, default="")) for dark in darks} - {""}) for name in ("PROPOSID", "PROPTTL1")
+    )
     lines = [f"Super-dark from {n_imsets} image sets in {len(darks)} files."]
     if proposals:
         lines.append(f"Proposals: {', '.join(proposals)}")

@@ -19,19 +19,17 @@ from astropy.io import fits
 
 from gpucti.backends import get_backend
 from gpucti.backends.base import Array, Backend
-from gpucti.calibration.crreject.crreject import UsableImset, combine, read_parameters, usable_imsets
+from gpucti.calibration.crreject.crreject import UsableImset, combine, read_rejection_parameters, usable_imsets
 from gpucti.calibration.reffiles import References, stored
 from gpucti.darks.clipping import sigma_clip
-from gpucti.darks.headers import DRK_VS_T, REF_TEMP, SIDE_2_MJD, is_corrected, superdark_header
+from gpucti.darks.headers import is_corrected, superdark_header
+from gpucti.detector import DARK_SLOPE, DARK_TEMPERATURE, DQ_HOT, SIDE_2_MJD
 from gpucti.errors import InputError
 from gpucti.io.atomic import refuse_existing
 from gpucti.io.exposure import Exposure, ImageSet
-from gpucti.io.fitsfile import number_keyword, text_keyword
 from gpucti.io.inputs import IO_THREADS, Files, expand_files
 
 f32 = np.float32
-#: Data-quality bit of a hot pixel.
-HOT = 16
 #: A basedark's hot pixels exceed the mean by this many electrons per second at least.
 HOT_RATE = 0.1
 #: A pixel is hot above this many standard deviations.
@@ -185,7 +183,7 @@ def combine_basedark(darks: Sequence[Exposure], *, references: References, backe
     excess = f32(HOT_RATE)
     hot = (mean.sci >= by_mean.mean + f32(HOT_SIGMA) * by_mean.std) & (mean.sci - by_mean.mean >= excess)
     hot |= (mean.sci > by_median.median + f32(HOT_SIGMA) * by_median.std) & (mean.sci > by_median.mean + excess)
-    dq = xp.where(hot, np.int16(HOT), mean.dq)
+    dq = xp.where(hot, np.int16(DQ_HOT), mean.dq)
     return Superdark(backend.asnumpy(mean.sci), backend.asnumpy(mean.err), backend.asnumpy(dq), header)
 
 
@@ -228,7 +226,7 @@ def combine_weekdark(
     hot = xp.where(week.sci >= threshold, week.sci - base_clipped.median, f32(0))
     sci = _smoothed(base, base >= threshold, xp) + hot
     err = xp.where(hot == 0, base_err, week.err)
-    dq = xp.where(hot >= threshold, np.int16(HOT), week.dq)
+    dq = xp.where(hot >= threshold, np.int16(DQ_HOT), week.dq)
     return Superdark(backend.asnumpy(sci), backend.asnumpy(err), backend.asnumpy(dq), header)
 
 
@@ -258,12 +256,11 @@ def read_superdark(path: str | os.PathLike[str]) -> Superdark:
         It is no image of the STIS CCD, no dark, or holds NaN or infinity.
     """
     exposure = Exposure.read(path)
-    filetype = text_keyword(exposure.primary, "FILETYPE", f"{exposure.path}[0]")
+    filetype = exposure.cards.text("FILETYPE")
     if filetype != "DARK IMAGE" or exposure.n_imsets != 1:
-        raise InputError(
+        raise exposure.cards.wrong(
             f"FILETYPE is {filetype!r}, {exposure.n_imsets} image sets; expected one of type "
-            "'DARK IMAGE', is this a super-dark?",
-            where=f"{exposure.path}[0]",
+            "'DARK IMAGE', is this a super-dark?"
         )
     imset = exposure.imsets[0]
     if not np.isfinite(imset.sci).all():
@@ -278,7 +275,7 @@ def read_darks(files: Files) -> list[Exposure]:
         return list(pool.map(Exposure.read, expand_files(files)))
 
 
-def temperature_factor(dark: Exposure, number: int) -> float:
+def dark_temperature_factor(dark: Exposure, number: int) -> float:
     """Return what counts are multiplied by to bring an image set to the reference temperature.
 
     1 for Side 1, and for darks that were scaled already (TEMPCORR).
@@ -301,13 +298,11 @@ def temperature_factor(dark: Exposure, number: int) -> float:
     """
     if "TEMPCORR" in dark.primary or dark.start_mjd <= SIDE_2_MJD:
         return 1.0
-    where = f"{dark.path}[SCI,{number}]"
-    temperature = number_keyword(dark.sci_headers[number - 1], "OCCDHTAV", where)
-    divisor = 1.0 + DRK_VS_T * (float(temperature) - REF_TEMP)
+    cards = dark.sci_cards[number - 1]
+    temperature = cards.number("OCCDHTAV")
+    divisor = 1.0 + DARK_SLOPE * (float(temperature) - DARK_TEMPERATURE)
     if divisor <= 0:
-        raise InputError(
-            f"OCCDHTAV is {temperature:g}; expected the temperature of the CCD, about 20 degrees", where=where
-        )
+        raise cards.wrong(f"OCCDHTAV is {temperature:g}; expected the temperature of the CCD, about 20 degrees")
     return 1.0 / divisor
 
 
@@ -316,15 +311,15 @@ def _combine(
 ) -> _Mean:
     """Scale the darks to one temperature, reject cosmic rays, and normalise to electrons per second."""
     first = darks[usable[0].exposure]
-    exptimes = [one.exptime for one in usable]
-    path = references.required(first.primary, "CRREJTAB", first.path.parent)
+    exptimes = [member.exptime for member in usable]
+    table = references.of(first).table("CRREJTAB")
     mean_exposure = float(np.cumsum(np.array(exptimes, dtype=f32))[-1]) / len(usable)
-    spectroscopic = text_keyword(first.primary, "OBSTYPE", f"{first.path}[0]") == "SPECTROSCOPIC"
-    parameters = read_parameters(references.table(path), len(usable), mean_exposure, spectroscopic=spectroscopic)
+    spectroscopic = first.cards.text("OBSTYPE") == "SPECTROSCOPIC"
+    parameters = read_rejection_parameters(table, len(usable), mean_exposure, spectroscopic=spectroscopic)
     # the joined file of refstis has one primary header, the first
     combined = combine(
-        [_scaled(darks[one.exposure], one) for one in usable],
-        [one.imset.dq for one in usable],
+        [_scaled(darks[member.exposure], member) for member in usable],
+        [member.imset.dq for member in usable],
         exptimes,
         [usable[0].read_noise] * len(usable),
         [usable[0].gain] * len(usable),
@@ -335,10 +330,10 @@ def _combine(
     return _Mean(combined.sci / seconds_per_count, combined.err / seconds_per_count, combined.dq)
 
 
-def _scaled(dark: Exposure, one: UsableImset) -> npt.NDArray[np.float32]:
+def _scaled(dark: Exposure, member: UsableImset) -> npt.NDArray[np.float32]:
     """Return the counts of an image set at the reference temperature. ERR is not needed: it is made anew."""
-    sci: npt.NDArray[Any] = one.imset.sci
-    factor = temperature_factor(dark, one.number)
+    sci: npt.NDArray[Any] = member.imset.sci
+    factor = dark_temperature_factor(dark, member.number)
     return (sci if factor == 1 else sci * f32(factor)).astype(f32, copy=False)
 
 
@@ -360,19 +355,17 @@ def _usable(darks: Sequence[Exposure]) -> list[UsableImset]:
         done = [name for name in ("BLEVCORR", "BIASCORR") if dark.switch(name) == "COMPLETE"]
         waiting = [name for name in ("BLEVCORR", "BIASCORR") if dark.switch(name) == "PERFORM"]
         if not done or waiting:
-            raise InputError(
+            raise dark.cards.wrong(
                 f"BLEVCORR is {dark.switch('BLEVCORR') or 'missing'}, BIASCORR "
                 f"{dark.switch('BIASCORR') or 'missing'}; expected a bias-subtracted dark: take its FLT file, or run "
-                "basic2d with DQICORR, BLEVCORR and BIASCORR",
-                where=f"{dark.path}[0]",
+                "basic2d with DQICORR, BLEVCORR and BIASCORR"
             )
         if dark.switch("CRCORR") == "COMPLETE":
-            raise InputError(
-                "CRCORR is COMPLETE, its cosmic rays are rejected already; expected single exposures (FLT files)",
-                where=f"{dark.path}[0]",
+            raise dark.cards.wrong(
+                "CRCORR is COMPLETE, its cosmic rays are rejected already; expected single exposures (FLT files)"
             )
         if dark.switch("DARKCORR") == "COMPLETE":
-            raise InputError("DARKCORR is COMPLETE, nothing dark is left; expected OMIT", where=f"{dark.path}[0]")
+            raise dark.cards.wrong("DARKCORR is COMPLETE, nothing dark is left; expected OMIT")
     if sum(dark.n_imsets for dark in darks) < 2:
         raise InputError(
             "one image set; a super-dark needs two at least, for cosmic rays are told by comparison: "
@@ -380,9 +373,11 @@ def _usable(darks: Sequence[Exposure]) -> list[UsableImset]:
             where=darks[0].path,
         )
     usable = usable_imsets(darks)
-    for one in usable:
-        if one.exptime == 0:
-            raise InputError("EXPTIME is 0; expected a dark, with an exposure time in seconds", where=one.where)
+    for member in usable:
+        if member.exptime == 0:
+            raise InputError(
+                "EXPTIME is 0; expected a dark, with an exposure time in seconds", where=member.cards.where
+            )
     return usable
 
 
@@ -393,10 +388,10 @@ def _require_fitting(dark: Exposure, basedark: Superdark) -> None:
             f"the shape is {dark.shape}, of the basedark {basedark.sci.shape} (rows, columns); expected the same",
             where=dark.path,
         )
-    its = str(basedark.primary.get("PCTECORR", "")).strip().upper()
-    if is_corrected(dark) != (its == "COMPLETE"):
+    switch = str(basedark.primary.get("PCTECORR", "")).strip().upper()
+    if is_corrected(dark) != (switch == "COMPLETE"):
         raise InputError(
-            f"PCTECORR is {dark.switch('PCTECORR') or 'missing'}, of the basedark {its or 'missing'}; "
+            f"PCTECORR is {dark.switch('PCTECORR') or 'missing'}, of the basedark {switch or 'missing'}; "
             "expected both CTI-corrected, or neither",
             where=dark.path,
         )

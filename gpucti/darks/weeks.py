@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
@@ -20,9 +20,10 @@ from astropy.io import fits
 
 from gpucti.darks.anneals import AnnealPeriod
 from gpucti.errors import InputError, MissingDarksError
+from gpucti.io.cards import Cards
 from gpucti.io.dates import as_utc, format_utc
-from gpucti.io.fitsfile import amp_keyword, number_keyword, text_keyword
 from gpucti.io.headers import list_files, read_primary
+from gpucti.references.crds import renamed
 
 log = logging.getLogger(__name__)
 
@@ -44,36 +45,42 @@ class DarkFile:
         ROOTNAME in capitals.
     twins : tuple of Path
         Other files in the folder that have the same ROOTNAME.
+    names : mapping
+        Names of references by keyword that took the place of those in the primary header; see `renamed`.
     """
 
     path: Path
     primary: fits.Header
     rootname: str
     twins: tuple[Path, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cards(self) -> Cards:
+        """The primary header."""
+        return Cards(self.primary, f"{self.path}[0]")
 
     @property
     def amp(self) -> str:
         """Amplifier, A to D (CCDAMP)."""
-        return amp_keyword(self.primary, self._where)
+        return self.cards.amp()
 
     @property
     def gain(self) -> float:
         """Commanded gain (CCDGAIN)."""
-        return float(number_keyword(self.primary, "CCDGAIN", self._where))
+        return float(self.cards.number("CCDGAIN"))
 
     @property
     def start(self) -> datetime:
         """Start of the exposure, UTC (TEXPSTRT)."""
-        return as_utc(number_keyword(self.primary, "TEXPSTRT", self._where))
+        return as_utc(self.cards.number("TEXPSTRT"))
 
     @property
     def darkfile(self) -> str:
         """Name of the pipeline's super-dark (DARKFILE) as it stands there: darks of one week share it."""
-        name = text_keyword(self.primary, "DARKFILE", self._where)
+        name = self.cards.text("DARKFILE")
         if not name:
-            raise InputError(
-                "DARKFILE is blank; expected the pipeline's super-dark, it tells the weeks apart", where=self._where
-            )
+            raise self.cards.wrong("DARKFILE is blank; expected the pipeline's super-dark, it tells the weeks apart")
         return name
 
     @cached_property
@@ -90,13 +97,13 @@ class DarkFile:
                 "move one away"
             )
         for name, value in (("TELESCOP", "HST"), ("INSTRUME", "STIS"), ("DETECTOR", "CCD")):
-            found = text_keyword(self.primary, name, self._where)
+            found = self.cards.text(name)
             if found != value:
-                raise InputError(f"{name} is {found!r}; expected {value!r}, a dark of the STIS CCD", where=self._where)
+                raise self.cards.wrong(f"{name} is {found!r}; expected {value!r}, a dark of the STIS CCD")
 
-    @property
-    def _where(self) -> str:
-        return f"{self.path}[0]"
+    def renamed(self, names: Mapping[str, str]) -> DarkFile:
+        """Return the dark with other references in its header."""
+        return replace(self, primary=renamed(self.primary, names), names=names)
 
 
 def find_darks(folder: str | os.PathLike[str]) -> dict[str, DarkFile]:
@@ -112,7 +119,7 @@ def find_darks(folder: str | os.PathLike[str]) -> dict[str, DarkFile]:
     found: dict[str, DarkFile] = {}
     for path in list_files(folder, "flt"):
         primary = read_primary(path)
-        rootname = text_keyword(primary, "ROOTNAME", f"{path}[0]").upper()
+        rootname = Cards(primary, f"{path}[0]").text("ROOTNAME").upper()
         first = found.get(rootname)
         found[rootname] = replace(first, twins=(*first.twins, path)) if first else DarkFile(path, primary, rootname)
     return found
@@ -231,19 +238,19 @@ def weeks(period: AnnealPeriod, darks: Sequence[DarkFile], amp: str) -> tuple[We
         A dark is not in the period's list, or its header has no DARKFILE.
     """
     starts = {dark.exposure: dark.start for dark in period.darks}
-    mine = [dark for dark in darks if dark.amp == amp]
-    for dark in mine:
+    of_amp = [dark for dark in darks if dark.amp == amp]
+    for dark in of_amp:
         if dark.rootname not in starts:
             raise InputError(
                 f"{dark.rootname} is not in the list of the anneal period {period}; add it", where=dark.path
             )
     groups: dict[str, list[DarkFile]] = {}
-    for dark in sorted(mine, key=lambda dark: starts[dark.rootname]):
+    for dark in sorted(of_amp, key=lambda dark: starts[dark.rootname]):
         groups.setdefault(dark.darkfile, []).append(dark)
     members = list(groups.values())
     if not members:
         return ()
-    inner = [_halfway(starts[one[-1].rootname], starts[other[0].rootname]) for one, other in pairwise(members)]
+    inner = [_halfway(starts[earlier[-1].rootname], starts[later[0].rootname]) for earlier, later in pairwise(members)]
     begins, ends = [period.start, *inner], [*inner, period.end]
     return tuple(
         Week(number, weekdark_name(amp, period, number), begin, end, tuple(group))

@@ -14,6 +14,7 @@ from astropy.time import Time
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.calibration.native import NativeEngine
+from gpucti.calibration.reffiles import References
 from gpucti.demo.measure import (
     FAR,
     DarkImage,
@@ -163,7 +164,7 @@ def _calibrate_plain(visit: Visit, outdir: Path, backend: Backend) -> dict[tuple
     reference files mean nothing.
     """
     outdir.mkdir()
-    engine = NativeEngine(backend, visit.environment)
+    engine = NativeEngine(backend, References(visit.environment))
     made = {}
     for root in visit.exposures:
         raw = Exposure.read(visit.science / f"{root}_raw.fits")

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from gpucti.detector import DQ_HOT, LIGHT_KM_S
+from gpucti.detector import LIGHT_KM_S
 from gpucti.io.fitsfile import read_hdus
 
 Floats = npt.NDArray[np.float64]
@@ -33,7 +33,7 @@ HOT, QUIET = (200.0, 2000.0), 60.0
 #: Pixels that a spectrum is averaged over, for the picture.
 BIN = 32
 #: DQ bits that keep a pixel out: all but those of hot and of extrapolated pixels.
-BAD = ~DQ_HOT
+BAD = ~16
 
 
 class Ratio(NamedTuple):
@@ -185,7 +185,7 @@ def measure_sky(image: Image) -> Pair:
     dark &= image.bits[rows] == 0
     excess = [(part[rows] - image.truth[rows])[dark] for part in (image.before, image.after)]
     # the median of skewed Poisson noise lies below its mean; cosmic rays and new hot pixels would spoil the mean
-    found = [Ratio(float(np.median(one)), float(1.2533 * one.std() / np.sqrt(one.size))) for one in excess]
+    found = [Ratio(float(np.median(values)), float(1.2533 * values.std() / np.sqrt(values.size))) for values in excess]
     return Pair("excess of the sky, e- per pixel", 0.0, *found)
 
 
@@ -199,12 +199,12 @@ def measure_spectrum(truth: Path, before: Path, after: Path) -> Spectrum:
     """
     real = read_hdus(truth)[0]["STAR"].data
     hdus = [read_hdus(path)[0] for path in (before, after)]
-    tables = [one[1].data[0] for one in hdus]
+    tables = [spectrum[1].data[0] for spectrum in hdus]
     good = (tables[0]["DQ"] == 0) & (tables[1]["DQ"] == 0)
     totals, binned = [], []
-    for one, table in zip(hdus, tables, strict=True):
+    for spectrum, table in zip(hdus, tables, strict=True):
         wave, flux = (np.asarray(table[name], dtype=np.float64) for name in ("WAVELENGTH", "FLUX"))
-        seen = wave / (1.0 - _velocity(one[1].header) / LIGHT_KM_S)  # as it was observed, like the truth
+        seen = wave / (1.0 - _velocity(spectrum[1].header) / LIGHT_KM_S)  # as it was observed, like the truth
         true, electrons = (np.interp(seen, real["WAVELENGTH"], real[name]) for name in ("FLUX", "ELECTRONS"))
         totals.append(ratio((flux / true * electrons)[good], electrons[good]))
         binned.append([_bin(wave[part], true[part], flux[part], electrons[part]) for part in _parts(good)])

@@ -139,8 +139,8 @@ def _draw_stars(ax: Any, stars: Stars) -> None:
     ):
         ax.plot(stars.electrons * shift, values, ".", color=colour, ms=3.0, alpha=0.35, mew=0, zorder=2)
         ax.errorbar(
-            stars.middles * shift, [one.value for one in pairs], [one.error for one in pairs], fmt="o", color=colour,
-            ms=7.0, capsize=3.0, lw=1.5, mec="white", mew=0.8, label=name, zorder=3,
+            stars.middles * shift, [pair.value for pair in pairs], [pair.error for pair in pairs], fmt="o",
+            color=colour, ms=7.0, capsize=3.0, lw=1.5, mec="white", mew=0.8, label=name, zorder=3,
         )  # fmt: skip
     ax.set_xscale("log")
     ax.set_xticks([100, 300, 1000, 3000, 10_000, 30_000], labels=["100", "300", "1,000", "3,000", "10,000", "30,000"])
@@ -183,7 +183,7 @@ def _draw_hot_pixels(ax: Any, hot: HotPixels) -> None:
     ax.set_xticks([1, 5, 10, 15, 20])
     ax.set_xlabel("pixels behind the hot pixel")
     ax.set_ylabel("charge per pixel (% of hot pixel)")
-    before, after = (100.0 * one.value for one in (hot.trail.before, hot.trail.after))
+    before, after = (100.0 * pair.value for pair in (hot.trail.before, hot.trail.after))
     ax.set_title(f"Trails of {hot.count:,} hot pixels:\n{before:.0f} % → {after:.1f} % of their charge")
     ax.legend(loc="upper right", handletextpad=0.4)
 

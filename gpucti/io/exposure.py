@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from astropy.io import fits
 
 from gpucti.detector import FULL_COLS, FULL_ROWS
 from gpucti.errors import InputError
-from gpucti.io.atomic import atomic_output
 from gpucti.io.cards import Cards
-from gpucti.io.fitsfile import find_file, image_shape, is_null, read_hdus, read_image, stored_bytes
+from gpucti.io.fitsfile import find_file, image_shape, is_null, read_hdus, read_image, stored_bytes, write_hdus
 from gpucti.io.fitstables import ascii_text
+from gpucti.references.crds import renamed
 
 #: Extensions of one imset, in the order in which they are written.
 IMSET = ("SCI", "ERR", "DQ")
@@ -143,17 +142,12 @@ class StisKeywords:
         for name in ("BINAXIS1", "BINAXIS2"):
             binning = self.cards.whole(name, default=1)
             if binning != 1:
-                raise InputError(
-                    f"{name} is {binning}; expected 1, binned images cannot be corrected", where=self.cards.where
-                )
+                raise self.cards.wrong(f"{name} is {binning}; expected 1, binned images cannot be corrected")
         for cards in self.sci_cards:
             for name in ("LTM1_1", "LTM2_2"):
                 step = cards.number(name, default=1)
                 if step != 1:
-                    raise InputError(
-                        f"{name} is {step}; expected 1, binned images cannot be corrected",
-                        where=cards.where,
-                    )
+                    raise cards.wrong(f"{name} is {step}; expected 1, binned images cannot be corrected")
 
     def require_uncorrected(self) -> None:
         """Raise `InputError` if a CTI correction, by pixels or empirical, has been applied already."""
@@ -182,23 +176,33 @@ class ExposureHeaders(StisKeywords):
         SCI headers by EXTVER.
     shape : (rows, cols)
         Of every array in the file.
-    wavecal_names : dict
-        Names of references by keyword that take the place of those in the header of its wavecal.
+    sha256 : str
+        Digest (hex) of the file as it lay on disk; empty for headers made in memory.
+    names, wavecal_names : dict
+        Names of references by keyword that took the place of those in the primary header, and that take the place of
+        those in the header of its wavecal; see `renamed`.
     """
 
     path: Path
     primary: fits.Header
     sci_headers: tuple[fits.Header, ...]
     shape: tuple[int, int]
+    sha256: str = ""
+    names: dict[str, str] = field(default_factory=dict)
     wavecal_names: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> ExposureHeaders:
-        """Read and check the headers of a file; see `Exposure.read` for the errors."""
+    def read(cls, path: str | os.PathLike[str], *, stored: bytes | None = None) -> ExposureHeaders:
+        """Read and check the headers of a file; see `Exposure.read` for the errors, `read_hdus` for `stored`."""
         path = find_file(path)
-        hdus, _ = read_hdus(path)
+        hdus, sha256 = read_hdus(path, stored=stored)
         imsets, _, shape = _sort(hdus, path)
-        return cls(path, hdus[0].header, tuple(sci.header for sci, _, _ in imsets), shape)
+        return cls(path, hdus[0].header, tuple(sci.header for sci, _, _ in imsets), shape, sha256)
+
+    def renamed(self, names: Mapping[str, str], wavecal_names: Mapping[str, str]) -> ExposureHeaders:
+        """Return the headers with other references: in the primary header, and for its wavecal."""
+        primary = renamed(self.primary, names)
+        return replace(self, primary=primary, names=dict(names), wavecal_names=dict(wavecal_names))
 
     @property
     def n_imsets(self) -> int:
@@ -297,21 +301,12 @@ class Exposure(StisKeywords):
         primary = self.primary.copy()
         primary["NEXTEND"] = len(IMSET) * self.n_imsets
         primary["FILENAME"] = ascii_text(path.name.removesuffix(".gz"))
-        hdus = fits.HDUList([fits.PrimaryHDU(header=primary)])
+        hdus: list[Any] = [fits.PrimaryHDU(header=primary)]
         for number, imset in enumerate(self.imsets, start=1):
             arrays = (imset.sci, imset.err, imset.dq)
             for name, array, header in zip(IMSET, arrays, imset.headers, strict=True):
                 hdus.append(_image_hdu(name, number, array, header))
-        for hdu in hdus:
-            if "CHECKSUM" in hdu.header or "DATASUM" in hdu.header:
-                hdu.add_checksum()
-        stream = io.BytesIO()
-        hdus.writeto(stream, output_verify="ignore")
-        with atomic_output(path, overwrite=overwrite) as out:
-            out.write(stream.getbuffer())
-            for extra in self.extras:
-                out.write(extra)
-        return path
+        return write_hdus(hdus, path, overwrite=overwrite, extras=self.extras)
 
 
 def _image_hdu(name: str, number: int, array: npt.NDArray[Any], header: fits.Header) -> fits.ImageHDU:

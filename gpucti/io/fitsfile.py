@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from gpucti.errors import GpuctiError, InputError, MissingFileError
+from gpucti.io.atomic import atomic_output
 from gpucti.io.cards import Cards
 from gpucti.io.fitstables import DAMAGE, check_complete
 
@@ -100,6 +102,38 @@ def stored_bytes(hdu: Any) -> bytes:
     return bytes(place["file"].read(size)).ljust(size, b"\0")
 
 
+def write_hdus(hdus: Iterable[Any], path: Path, *, overwrite: bool = False, extras: Iterable[bytes] = ()) -> Path:
+    """Write HDUs whole or not at all, compressed if the name ends in ``.gz``; return `path`.
+
+    Parameters
+    ----------
+    hdus : iterable of HDUs
+        The primary one first. Checksums are renewed where there are any.
+    path : Path
+        The file.
+    overwrite : bool
+        Replace an existing file.
+    extras : iterable of bytes
+        Further extensions as `stored_bytes` returned them, written behind the others.
+
+    Raises
+    ------
+    OutputExistsError, MissingFileError, OSError
+        See `gpucti.io.atomic.atomic_output`.
+    """
+    listed = fits.HDUList(list(hdus))
+    for hdu in listed:
+        if "CHECKSUM" in hdu.header or "DATASUM" in hdu.header:
+            hdu.add_checksum()
+    stream = io.BytesIO()
+    listed.writeto(stream, output_verify="ignore")
+    with atomic_output(path, overwrite=overwrite) as out:
+        out.write(stream.getbuffer())
+        for extra in extras:
+            out.write(extra)
+    return path
+
+
 def image_shape(hdu: fits.ImageHDU, where: str, error: type[GpuctiError] = InputError) -> tuple[int, ...]:
     """Return the shape that an image or null extension stands for, slowest axis first; ``()`` if it has none.
 
@@ -125,31 +159,3 @@ def read_image(hdu: fits.ImageHDU, where: str, error: type[GpuctiError] = InputE
         cards.number(name, default)
     pixels: npt.NDArray[Any] = hdu.data
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-
-
-# The readers below are going: `gpucti.io.cards.Cards` takes their place.
-
-
-def keyword(header: fits.Header, name: str, where: str, **default: Any) -> Any:
-    """See `Cards.value`."""
-    return Cards(header, where).value(name, **default)
-
-
-def number_keyword(header: fits.Header, name: str, where: str, **default: Any) -> float:
-    """See `Cards.number`."""
-    return Cards(header, where).number(name, **default)
-
-
-def integer_keyword(header: fits.Header, name: str, where: str, **default: Any) -> int:
-    """See `Cards.whole`."""
-    return Cards(header, where).whole(name, **default)
-
-
-def text_keyword(header: fits.Header, name: str, where: str, **default: Any) -> str:
-    """See `Cards.text`."""
-    return Cards(header, where).text(name, **default)
-
-
-def amp_keyword(header: fits.Header, where: str) -> str:
-    """See `Cards.amp`."""
-    return Cards(header, where).amp()

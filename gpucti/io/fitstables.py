@@ -13,6 +13,7 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from gpucti.errors import GpuctiError, ReferenceFileError
+from gpucti.io.cards import Cards
 
 #: What the reference files read here are, for messages.
 _KIND = "PCTETAB"
@@ -80,11 +81,13 @@ def extension(hdus: fits.HDUList, name: str, path: Path) -> fits.BinTableHDU:
     return hdus[name]
 
 
-def keyword(header: fits.Header, name: str, path: Path) -> Any:
-    """Return the value of a card that must be there."""
-    if name not in header:
-        raise ReferenceFileError(f"keyword {name} is missing; is this a {_KIND}?", where=path)
-    return header[name]
+def table_cards(header: fits.Header, path: Path, *needed: str) -> Cards:
+    """Return the cards of a header of the table, in which the `needed` ones must be."""
+    cards = Cards(header, str(path), ReferenceFileError)
+    for name in needed:
+        if name not in cards:
+            raise cards.wrong(f"keyword {name} is missing; is this a {_KIND}?")
+    return cards
 
 
 def column(table: fits.BinTableHDU, name: str, path: Path, dtype: type = np.float64) -> npt.NDArray[Any]:
@@ -97,14 +100,6 @@ def column(table: fits.BinTableHDU, name: str, path: Path, dtype: type = np.floa
         return np.array(table.data[name]).astype(dtype)
     except ValueError:
         raise ReferenceFileError(f"{name} holds text; expected numbers", where=f"{path}[{table.name}]") from None
-
-
-def number(header: fits.Header, name: str, path: Path) -> float:
-    """Return a card that must be there and hold a number."""
-    value = keyword(header, name, path)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ReferenceFileError(f"{name} is {value!r}; expected a number", where=path)
-    return float(value)
 
 
 def whole_column(table: fits.BinTableHDU, name: str, path: Path) -> npt.NDArray[np.int64]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import io
 import logging
 import os
 import re
 import zlib
 from datetime import datetime
-from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 from astropy.io import fits
 
 from gpucti.errors import InputError, MissingFileError
+from gpucti.io.cards import Cards
 from gpucti.io.dates import UTC_FORM, parse_utc
-from gpucti.io.fitsfile import find_file, text_keyword
+from gpucti.io.fitsfile import find_file
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +71,15 @@ def last_pctetab(folder: Path) -> Path | None:
     return there[-1] if there else None
 
 
-def read_primary(path: str | os.PathLike[str]) -> fits.Header:
+def read_primary(path: str | os.PathLike[str], *, stored: bytes | None = None) -> fits.Header:
     """Return the primary header of a FITS file without looking at the rest, of which no more than needed is unpacked.
+
+    Parameters
+    ----------
+    path : path
+        The file; ``x.fits`` also finds ``x.fits.gz``.
+    stored : bytes, optional
+        What `gpucti.io.fitsfile.read_stored` returned for it, if that was called before.
 
     Raises
     ------
@@ -81,7 +90,7 @@ def read_primary(path: str | os.PathLike[str]) -> fits.Header:
     """
     path = find_file(path)
     try:
-        with path.open("rb") as stream:
+        with path.open("rb") if stored is None else io.BytesIO(stored) as stream:
             packed = stream.read(2) == b"\x1f\x8b"
             stream.seek(0)
             cards = _header_bytes(gzip.GzipFile(fileobj=stream, mode="rb") if packed else stream, path)
@@ -92,7 +101,7 @@ def read_primary(path: str | os.PathLike[str]) -> fits.Header:
     return fits.Header.fromstring(cards.translate(_PRINTABLE).decode("ascii"))
 
 
-def _header_bytes(stream: BufferedReader | gzip.GzipFile, path: Path) -> bytes:
+def _header_bytes(stream: BinaryIO | gzip.GzipFile, path: Path) -> bytes:
     """Return the cards of the first header in a stream, without END."""
     content = b""
     for _ in range(_MAX_BLOCKS):
@@ -108,7 +117,7 @@ def _header_bytes(stream: BufferedReader | gzip.GzipFile, path: Path) -> bytes:
     raise InputError(f"no END in {len(content)} bytes of header; get the file again", where=f"{path}[0]")
 
 
-def start_time(primary: fits.Header, where: str) -> datetime:
+def start_time(cards: Cards) -> datetime:
     """Return the start of an exposure, UTC, from TDATEOBS and TTIMEOBS.
 
     Raises
@@ -116,8 +125,8 @@ def start_time(primary: fits.Header, where: str) -> datetime:
     InputError
         One of the two is missing, or is no date or time.
     """
-    date, time = (text_keyword(primary, name, where) for name in ("TDATEOBS", "TTIMEOBS"))
+    date, time = (cards.text(name) for name in ("TDATEOBS", "TTIMEOBS"))
     start = parse_utc(f"{date} {time}")
     if start is None:
-        raise InputError(f"TDATEOBS, TTIMEOBS are {date!r}, {time!r}; expected a date as {UTC_FORM}, UTC", where=where)
+        raise cards.wrong(f"TDATEOBS, TTIMEOBS are {date!r}, {time!r}; expected a date as {UTC_FORM}, UTC")
     return start

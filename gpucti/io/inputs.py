@@ -63,11 +63,16 @@ def _matches(name: str | os.PathLike[str]) -> list[Path]:
     return [find_file(name)]
 
 
+def first_existing(path: Path) -> Path:
+    """Return the path itself if something is there, else the first folder above it that exists."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
 def checked_folder(folder: Path) -> Path:
     """Return `folder` if it is one, or can be made, and can be written to; else raise `InputError`."""
-    above = folder
-    while not above.exists() and above != above.parent:
-        above = above.parent
+    above = first_existing(folder)
     if not above.is_dir():
         raise InputError(f"{above} is not a folder; choose another outdir", where=folder)
     if not os.access(above, os.W_OK | os.X_OK):
@@ -106,6 +111,7 @@ def check_outputs(jobs: Sequence[InputOutput], *, overwrite: bool) -> None:
         except OutputExistsError as error:
             existing.append(error)
     if len(existing) > 1:
-        raise OutputExistsError(f"{existing[0]} ({len(existing)} of {len(jobs)} outputs exist)") from existing[0]
+        first, count = existing[0], f"{len(existing)} of {len(jobs)} outputs exist"
+        raise OutputExistsError(f"{first.reason} ({count})", where=first.where) from first
     if existing:
         raise existing[0]

@@ -28,7 +28,7 @@ class PixelGrid:
         ltv = tuple(float(cards.number(name, default=0)) for name in ("LTV1", "LTV2"))
         if not all(2**-12 <= step <= 2 for step in ltm) or not all(abs(offset) < 2**20 for offset in ltv):
             raise cards.wrong(
-                f"LTM is {ltm}, LTV {ltv}; expected image pixels per detector pixel (1 over the binning), and "
+                f"LTM is {ltm}, LTV {ltv}; expected 1 over the binning (image pixels per detector pixel), and "
                 "an offset in pixels"
             )
         return cls((ltm[0], ltm[1]), (ltv[0], ltv[1]))

@@ -11,8 +11,10 @@ from pathlib import Path
 from astropy.io import fits
 
 from gpucti.errors import InputError
+from gpucti.io.cards import Cards
 from gpucti.io.dates import format_utc
-from gpucti.io.fitsfile import integer_keyword, keyword, text_keyword
+from gpucti.io.exposure import ExposureHeaders
+from gpucti.io.fitsfile import read_stored
 from gpucti.io.headers import list_files, read_primary, start_time
 
 
@@ -46,17 +48,31 @@ class Candidate:
         Primary header.
     reason : str or None
         Why it is not corrected, one sentence; None if it is.
+    headers : ExposureHeaders, InputError or None
+        All headers of an exposure that is corrected, or what is wrong with its file; None if it is not corrected.
     """
 
     path: Path
     root: str
     primary: fits.Header
     reason: str | None
+    headers: ExposureHeaders | InputError | None = None
+
+    @property
+    def cards(self) -> Cards:
+        """The primary header."""
+        return Cards(self.primary, f"{self.path}[0]")
 
     @property
     def start(self) -> datetime:
         """Start of the exposure, UTC (TDATEOBS, TTIMEOBS)."""
-        return start_time(self.primary, f"{self.path}[0]")
+        return start_time(self.cards)
+
+    def require_headers(self) -> ExposureHeaders:
+        """Return all headers of an exposure that is corrected; raise `InputError` for a file that cannot be used."""
+        if isinstance(self.headers, ExposureHeaders):
+            return self.headers
+        raise self.headers or InputError(f"is not corrected: {self.reason}", where=self.path)
 
 
 def refusal(primary: fits.Header, limits: Limits = NORMAL) -> str | None:
@@ -66,37 +82,32 @@ def refusal(primary: fits.Header, limits: Limits = NORMAL) -> str | None:
     keyword that is missing or makes no sense is a reason too.
     """
     try:
-        return _refusal(primary, limits)
-    except InputError as error:  # of a keyword: "header: CCDAMP is missing; ..."
-        return str(error).partition(": ")[2]
+        return _refusal(Cards(primary, "header"), limits)
+    except InputError as error:
+        return error.reason
 
 
-def _refusal(primary: fits.Header, limits: Limits) -> str | None:
-    where = "header"
-
-    def text(name: str) -> str:
-        return text_keyword(primary, name, where)
-
+def _refusal(cards: Cards, limits: Limits) -> str | None:
     for name, value in (("TELESCOP", "HST"), ("INSTRUME", "STIS"), ("DETECTOR", "CCD")):
-        if text(name) != value:
-            return f"{name} is {text(name)}, only {value} exposures are corrected"
-    start = start_time(primary, where)
+        if cards.text(name) != value:
+            return f"{name} is {cards.text(name)}, only {value} exposures are corrected"
+    start = start_time(cards)
     if start < limits.earliest:
         return f"taken {format_utc(start)}, before {limits.earliest.date().isoformat()}"
-    if "ACQ" in text("OBSMODE"):
-        return f"OBSMODE is {text('OBSMODE')}, acquisitions are not corrected"
-    if text("CCDAMP") not in limits.amps:
-        return f"CCDAMP is {text('CCDAMP')}, not {_either(limits.amps)}"
+    if "ACQ" in cards.text("OBSMODE"):
+        return f"OBSMODE is {cards.text('OBSMODE')}, acquisitions are not corrected"
+    if cards.text("CCDAMP") not in limits.amps:
+        return f"CCDAMP is {cards.text('CCDAMP')}, not {_either(limits.amps)}"
     for name, allowed in (("CCDGAIN", limits.gains), ("CCDOFFST", limits.offsets)):
-        if (number := integer_keyword(primary, name, where)) not in allowed:
+        if (number := cards.whole(name)) not in allowed:
             return f"{name} is {number}, not {_either(allowed)}"
-    subarray = keyword(primary, "SUBARRAY", where)
+    subarray = cards.value("SUBARRAY")
     if not isinstance(subarray, bool):
-        raise InputError(f"SUBARRAY is {subarray!r}; expected T or F", where=where)
+        raise cards.wrong(f"SUBARRAY is {subarray!r}; expected T or F")
     if subarray:
         return "SUBARRAY is T, only full frames are corrected"
     for name in ("BINAXIS1", "BINAXIS2"):
-        if (number := integer_keyword(primary, name, where)) != 1:
+        if (number := cards.whole(name)) != 1:
             return f"{name} is {number}, binned exposures are not corrected"
     return None
 
@@ -107,6 +118,8 @@ def _either(allowed: Collection[object]) -> str:
 
 def find_science(folder: str | os.PathLike[str], *, allow: bool = False, crds_update: bool = False) -> list[Candidate]:
     """Return the files ``*_raw.fits`` and ``*_raw.fits.gz`` of a folder by name, each with a reason if it is refused.
+
+    Each file is opened once, for its headers and its digest.
 
     Parameters
     ----------
@@ -129,8 +142,7 @@ def find_science(folder: str | os.PathLike[str], *, allow: bool = False, crds_up
     candidates, unset = [], []
     roots: dict[str, Path] = {}
     for path in list_files(folder, "raw"):
-        primary = read_primary(path)
-        candidate = Candidate(path, root_of(path), primary, refusal(primary, limits))
+        candidate = _candidate(path, limits)
         candidates.append(candidate)
         if candidate.reason is not None:
             continue
@@ -152,13 +164,25 @@ def find_science(folder: str | os.PathLike[str], *, allow: bool = False, crds_up
     return candidates
 
 
+def _candidate(path: Path, limits: Limits) -> Candidate:
+    """Read and judge one file; `InputError` if not even its primary header can be read."""
+    stored = read_stored(path)
+    primary = read_primary(path, stored=stored)
+    reason = refusal(primary, limits)
+    headers: ExposureHeaders | InputError | None = None
+    if reason is None:
+        try:
+            headers = ExposureHeaders.read(path, stored=stored)
+        except InputError as error:
+            headers = error
+    return Candidate(path, root_of(path), primary, reason, headers)
+
+
 def root_of(path: Path) -> str:
     """Return what the products of a raw file are called after: its name up to the first underscore."""
     return path.name.partition("_")[0]
 
 
 def _photometry_without_table(candidate: Candidate) -> bool:
-    primary, where = candidate.primary, f"{candidate.path}[0]"
-    if text_keyword(primary, "PHOTCORR", where, default="").upper() != "PERFORM":
-        return False
-    return not text_keyword(primary, "IMPHTTAB", where, default="")
+    cards = candidate.cards
+    return cards.switch("PHOTCORR") == "PERFORM" and not cards.text("IMPHTTAB", default="")

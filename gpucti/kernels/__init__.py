@@ -1,1 +1,1 @@
-"""CUDA sources, shipped as ``gpucti.kernels``; `gpucti.backends._cuda` pastes, compiles and launches them."""
+"""CUDA sources, shipped as ``gpucti.kernels``; `gpucti.backends._cuda_device` pastes, compiles and launches them."""

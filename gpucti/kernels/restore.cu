@@ -17,9 +17,14 @@
  *           Both loop over the work list with a fixed grid: its length is known on the device only.
  * Arrays    float64, C order, (n, rows, cols); row 0 is next to the readout register.
  *           `scale` is written, and read, only for columns whose `repairs` is not 0.
- * Units     electrons; `unit` and `scale` are dimensionless.
+ * Units     electrons; `reference_scale` and `scale` are dimensionless.
  * Source    Anderson & Bedin 2010, PASP 122, 1035; twin of remove_cti() in gpucti/backends/_numpy.py.
  */
+
+// From gpucti/backends/base.py, which says what it is; the loader always defines it.
+#ifndef REPAIR_TAPER
+#define REPAIR_TAPER 0.8, 0.6, 0.4, 0.2
+#endif
 
 /** What is known about a column while it is corrected. */
 struct Correction {
@@ -66,56 +71,41 @@ __device__ __forceinline__ bool oversubtracted(double current, double observed, 
     return row >= 2 && row <= rows - 3 && current - observed < threshold && current < threshold;
 }
 
-/** Lower the scale from the row before `from` to `row`, and by less in the four rows that follow. */
-__device__ void lower_scale(const Correction& c, int from, int row)
+/** Lower the scale from row `source` to `row`, and by less in the rows that follow. */
+__device__ void lower_scale(const Correction& c, int source, int row)
 {
-    const double taper[4] = {0.8, 0.6, 0.4, 0.2};  // stis_cti FixYCte; REPAIR_TAPER in backends/base.py
+    const double taper[] = {REPAIR_TAPER};
     if (!c.lowered)
         for (int r = 0; r < c.rows; ++r) c.scale[r * c.cols] = scale_at(c.column, r, c.first_row);
 
-    double charge = fmax(c.observed[row * c.cols], 0.0);
-    double left = charge - c.current[row * c.cols];
-    double factor = charge == 0.0 || left == 0.0 ? 0.0 : charge / left;
-    for (int r = from - 1; r <= row; ++r) c.scale[r * c.cols] = fmax(c.scale[r * c.cols] * factor, 0.0);
-    for (int i = 0; i < 4 && row + 1 + i < c.rows; ++i) c.scale[(row + 1 + i) * c.cols] *= 1.0 - taper[i] * (1.0 - factor);
+    double signal = fmax(c.observed[row * c.cols], 0.0);
+    double divisor = signal - c.current[row * c.cols];
+    double factor = signal == 0.0 || divisor == 0.0 ? 0.0 : signal / divisor;
+    for (int r = source; r <= row; ++r) c.scale[r * c.cols] = fmax(c.scale[r * c.cols] * factor, 0.0);
+    int r = row + 1;
+    for (double share : taper)
+        if (r < c.rows) c.scale[r++ * c.cols] *= 1.0 - share * (1.0 - factor);
 }
 
-/** Repair the first over-subtracted pixel, at `first` or above, that has a source; tell whether there was one. */
-__device__ bool repair(const Correction& c, int first, double threshold)
+/** Repair the first over-subtracted pixel, at `suspect` or above, that has a source; tell whether there was one. */
+__device__ bool repair(const Correction& c, int suspect, double threshold)
 {
-    for (int row = first; row <= c.rows - 3; ++row) {
+    for (int row = suspect; row <= c.rows - 3; ++row) {
         if (!oversubtracted(c.current[row * c.cols], c.observed[row * c.cols], threshold, row, c.rows)) continue;
-        for (int from = row - 1; from >= 1; --from)
-            if (c.current[from * c.cols] < c.observed[(from - 1) * c.cols]) {  // the -1 is stis_cti's
-                lower_scale(c, from, row);
+        for (int source = row - 2; source >= 0; --source)  // row + 1 against row: the index is stis_cti's
+            if (c.current[(source + 1) * c.cols] < c.observed[source * c.cols]) {
+                lower_scale(c, source, row);
                 return true;
             }
     }
     return false;
 }
 
-/** The arguments that the two layouts share. */
-#define REMOVE_CTI_ARGUMENTS \
-    const double* __restrict__ observed,      /* (n, rows, cols) */ \
-    const double* __restrict__ unit,          /* (n, cols) trap scale at the reference row */ \
-    const double* __restrict__ levels,        /* (L,) */ \
-    const double* __restrict__ inverse_step,  /* (L,) */ \
-    const double* __restrict__ held,          /* (L, AGES) */ \
-    const short* __restrict__ level_of,       /* (last_charge + 1,) */ \
-    int last_charge, int sim_nit, int shft_nit, double threshold, int first_row, \
-    int round,                                /* 0: every column, from `observed` */ \
-    double* current,                          /* (n, rows, cols) in (round > 0) and out */ \
-    double* scale,                            /* (n, rows, cols) */ \
-    int* repairs,                             /* (n, cols) */ \
-    int* work,                                /* (2, n * cols) columns to do, this round's and the next's */ \
-    int* n_work,                              /* (rounds + 1,) their number */ \
-    int n_columns, int rows, int cols
-
 __device__ __forceinline__ Correction correction_of(
-    const double* observed, const double* unit, double* current, double* scale, const int* repairs,
+    const double* observed, const double* reference_scale, double* current, double* scale, const int* repairs,
     int round, int column, int first_row, int rows, int cols)
 {
-    Column where = column_of(unit, column, rows, cols);
+    Column where = column_of(reference_scale, column, rows, cols);
     return Correction{where, observed + where.start, (round == 0 ? observed : current) + where.start,
                       current + where.start, scale + where.start, round > 0 && repairs[column] > 0,
                       first_row, rows, cols};
@@ -130,7 +120,21 @@ __device__ __forceinline__ void finish_round(
     next[atomicAdd(n_work + round + 1, 1)] = column;
 }
 
-extern "C" __global__ void remove_cti_lanes(REMOVE_CTI_ARGUMENTS, int lanes)
+extern "C" __global__ void remove_cti_lanes(
+    const double* __restrict__ observed,         // (n, rows, cols)
+    const double* __restrict__ reference_scale,  // (n, cols) trap scale at the reference row
+    const double* __restrict__ levels,           // (L,)
+    const double* __restrict__ inverse_step,     // (L,)
+    const double* __restrict__ held,             // (L, AGES)
+    const short* __restrict__ level_of,          // (last_charge + 1,)
+    int last_charge, int sim_nit, int shft_nit, double threshold, int first_row,
+    int round,                                   // 0: every column, from `observed`
+    double* current,                             // (n, rows, cols) in (round > 0) and out
+    double* scale,                               // (n, rows, cols)
+    int* repairs,                                // (n, cols)
+    int* work,                                   // (2, n * cols) columns to do, this round's and the next's
+    int* n_work,                                 // (MAX_ROUNDS + 1,) their number
+    int n_columns, int rows, int cols, int lanes)
 {
     const Traps traps = {levels, inverse_step, held, level_of, last_charge};
     const int* todo = work + (round % 2) * (long long)n_columns;
@@ -143,15 +147,16 @@ extern "C" __global__ void remove_cti_lanes(REMOVE_CTI_ARGUMENTS, int lanes)
     bool ends_iteration = lane % shft_nit == shft_nit - 1;
     int groups = gridDim.x * blockDim.x / lanes;
     int group = thread / lanes;
-    int group_in_warp = group % (32 / lanes);
+    int group_in_warp = group % (WARP / lanes);
     Segment ring[AGES];
     // The whole warp takes part in every shuffle, also where the list ends inside it.
     for (int item = group; item - group_in_warp < n_todo; item += groups) {
         bool busy = item < n_todo && lane < n_passes;
         int column = !busy ? 0 : round == 0 ? item : todo[item];
-        Correction c = correction_of(observed, unit, current, scale, repairs, round, column, first_row, rows, cols);
+        Correction c = correction_of(
+            observed, reference_scale, current, scale, repairs, round, column, first_row, rows, cols);
 
-        Trapped trapped = no_charge_trapped();
+        Pass state = begin_pass();
         Pixel pixel = {0.0, 0.0, 0.0, 0.0};
         Pixel ahead = pixel_at(c, 0);  // one row ahead: hides the latency
         int suspect = rows;
@@ -164,7 +169,7 @@ extern "C" __global__ void remove_cti_lanes(REMOVE_CTI_ARGUMENTS, int lanes)
             int row = tick - lane;
             if (!busy || row < 0 || row >= rows) continue;
 
-            pixel.charge = step(traps, trapped, ring, pixel.charge, pixel.scale, row);
+            pixel.charge = step(traps, state, ring, pixel.charge, pixel.scale, row);
             if (ends_iteration) {
                 pixel.current += pixel.observed - pixel.charge;
                 pixel.charge = pixel.current;
@@ -179,9 +184,22 @@ extern "C" __global__ void remove_cti_lanes(REMOVE_CTI_ARGUMENTS, int lanes)
     }
 }
 
-extern "C" __global__ void remove_cti_threads(
-    REMOVE_CTI_ARGUMENTS,
-    double* __restrict__ passing)  // (n, rows, cols) scratch: the charge between two passes
+extern "C" __global__ void remove_cti_threads(  // as above
+    const double* __restrict__ observed,
+    const double* __restrict__ reference_scale,
+    const double* __restrict__ levels,
+    const double* __restrict__ inverse_step,
+    const double* __restrict__ held,
+    const short* __restrict__ level_of,
+    int last_charge, int sim_nit, int shft_nit, double threshold, int first_row,
+    int round,
+    double* current,
+    double* scale,
+    int* repairs,
+    int* work,
+    int* n_work,
+    int n_columns, int rows, int cols,
+    double* __restrict__ passed)  // (n, rows, cols) scratch: the charge between two passes
 {
     const Traps traps = {levels, inverse_step, held, level_of, last_charge};
     const int* todo = work + (round % 2) * (long long)n_columns;
@@ -191,21 +209,22 @@ extern "C" __global__ void remove_cti_threads(
     Segment ring[AGES];
     for (int item = blockIdx.x * blockDim.x + threadIdx.x; item < n_todo; item += gridDim.x * blockDim.x) {
         int column = round == 0 ? item : todo[item];
-        Correction c = correction_of(observed, unit, current, scale, repairs, round, column, first_row, rows, cols);
-        double* passed = passing + c.column.start;
+        Correction c = correction_of(
+            observed, reference_scale, current, scale, repairs, round, column, first_row, rows, cols);
+        double* charge_of = passed + c.column.start;
         int suspect = rows;
 
         for (int iteration = 0; iteration < sim_nit; ++iteration) {
-            const double* from = iteration == 0 ? c.start : c.current;
+            const double* start = iteration == 0 ? c.start : c.current;
             for (int pass = 0; pass < shft_nit; ++pass) {
-                Trapped trapped = no_charge_trapped();
+                Pass state = begin_pass();
                 for (int row = 0; row < rows; ++row) {
-                    double charge = pass == 0 ? from[row * cols] : passed[row * cols];
-                    charge = step(traps, trapped, ring, charge, scale_of(c, row), row);
-                    passed[row * cols] = charge;
+                    double charge = pass == 0 ? start[row * cols] : charge_of[row * cols];
+                    charge = step(traps, state, ring, charge, scale_of(c, row), row);
+                    charge_of[row * cols] = charge;
                     if (pass < shft_nit - 1) continue;
 
-                    double value = from[row * cols] + (c.observed[row * cols] - charge);
+                    double value = start[row * cols] + (c.observed[row * cols] - charge);
                     c.current[row * cols] = value;
                     if (iteration == sim_nit - 1 && suspect == rows
                         && oversubtracted(value, c.observed[row * cols], threshold, row, rows)) suspect = row;
@@ -218,14 +237,14 @@ extern "C" __global__ void remove_cti_threads(
 
 /** Write the scale of every column that was never lowered; one thread per column. */
 extern "C" __global__ void complete_scale(
-    const double* __restrict__ unit,  // (n, cols)
-    const int* __restrict__ repairs,  // (n, cols)
+    const double* __restrict__ reference_scale,  // (n, cols)
+    const int* __restrict__ repairs,             // (n, cols)
     int first_row,
-    double* __restrict__ scale,       // (n, rows, cols)
+    double* __restrict__ scale,                  // (n, rows, cols)
     int n_columns, int rows, int cols)
 {
     int thread = blockIdx.x * blockDim.x + threadIdx.x;
     if (thread >= n_columns || repairs[thread] > 0) return;
-    Column column = column_of(unit, thread, rows, cols);
+    Column column = column_of(reference_scale, thread, rows, cols);
     for (int row = 0; row < rows; ++row) scale[column.start + row * cols] = scale_at(column, row, first_row);
 }

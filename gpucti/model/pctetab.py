@@ -12,39 +12,33 @@ import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import InitVar, dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from gpucti.detector import AMPS
+from gpucti.detector import AMPS, MJD_ZERO
 from gpucti.errors import InputError, OutputExistsError, ReferenceFileError
-from gpucti.io.atomic import atomic_output
+from gpucti.io.fitsfile import write_hdus
 from gpucti.io.fitstables import (
     DAMAGE,
     ascii_text,
     check_complete,
     column,
     extension,
-    keyword,
-    number,
     read_bytes,
+    table_cards,
     table_hdu,
     whole_column,
 )
-from gpucti.model.pctetab_checks import check_table
+from gpucti.model.pctetab_checks import check_table, check_version
 from gpucti.model.traps import Floats, TrapTable
-from gpucti.options import CorrectionOptions, finite_number
-
-#: Versions of the table that this code knows how to read: 0.1 to 1.x, as stis_cti 1.6.2.
-OLDEST_VERSION, NEWEST_VERSION = (0, 1), (1, 999)
-
-MJD_ZERO = date(1858, 11, 17)
+from gpucti.options import CorrectionArguments, CorrectionOptions, finite_number
 
 _OPTION_KEYWORDS = {  # option: keyword, comment
     "sim_nit": ("SIM_NIT", "simulated readouts per column"),
@@ -143,7 +137,7 @@ class Pctetab:
         except ReferenceFileError:
             raise
         except InputError as error:  # an option in the header
-            raise ReferenceFileError(f"{error}", where=f"{path}[0]") from error
+            raise ReferenceFileError(error.reason, where=f"{path}[0]") from error
         except (*DAMAGE, ValueError) as error:
             raise ReferenceFileError(
                 f"not a readable FITS file ({error}); expected a PCTETAB such as a02_stis_pcte.fits", where=path
@@ -151,19 +145,21 @@ class Pctetab:
 
     @classmethod
     def _from_hdus(cls, hdus: fits.HDUList, path: Path) -> Pctetab:
-        header = hdus[0].header
-        version = str(keyword(header, "PCTE_VER", path))
+        option_keywords = [key for key, _ in _OPTION_KEYWORDS.values()]
+        cards = table_cards(hdus[0].header, path, "PCTE_VER", *option_keywords, "NCHGLEAK")
+        version = str(cards.value("PCTE_VER"))
         check_version(version, str(path))
-        options = CorrectionOptions(**{name: keyword(header, key, path) for name, (key, _) in _OPTION_KEYWORDS.items()})
+        options = CorrectionOptions(**{name: cards.value(key) for name, (key, _) in _OPTION_KEYWORDS.items()})
         epochs = []
-        for index in range(1, int(number(header, "NCHGLEAK", path)) + 1):
+        for index in range(1, int(cards.number("NCHGLEAK")) + 1):
             leak = extension(hdus, f"CHG_LEAK{index}", path)
+            dates = table_cards(leak.header, path, "MJD1", "MJD2")
             n_profiles = sum(name.upper().startswith("LOG_Q_") for name in leak.columns.names)
             profiles = [f"LOG_Q_{c + 1}" for c in range(n_profiles)]
             epochs.append(
                 LeakEpoch(
-                    start_mjd=number(leak.header, "MJD1", path),
-                    end_mjd=number(leak.header, "MJD2", path),
+                    start_mjd=float(dates.number("MJD1")),
+                    end_mjd=float(dates.number("MJD2")),
                     node=whole_column(leak, "NODE", path),
                     profile=np.stack([column(leak, name, path) for name in profiles], axis=1)
                     if profiles
@@ -182,7 +178,7 @@ class Pctetab:
             scale=column(scale, "SCALE", path),
             col_scale={amp: column(columns, f"AMP{amp}", path) for amp in AMPS},
             epochs=tuple(epochs),
-            notes={key: str(header.get(key, "")) for key in ("USEAFTER", "PEDIGREE", "DESCRIP")},
+            notes={key: str(cards.header.get(key, "")) for key in ("USEAFTER", "PEDIGREE", "DESCRIP")},
             where=str(path),
         )
 
@@ -204,7 +200,7 @@ class Pctetab:
             raise OutputExistsError(f"{path} exists; choose another name or allow overwriting")
         if not path.parent.is_dir():
             raise InputError(f"the folder {path.parent} does not exist; make it first", where=path)
-        hdus = fits.HDUList([fits.PrimaryHDU(header=self._header(path.name))])
+        hdus: list[Any] = [fits.PrimaryHDU(header=self._header(path.name))]
         hdus.append(table_hdu("DTDE", {"DTDE": (self.dtde, "E"), "Q": (self.q, "J")}))
         hdus.append(table_hdu("LEVELS", {"LEVEL": (self.levels, "J")}))
         hdus.append(table_hdu("CTE_SCALE", {"MJD": (self.scale_mjd, "E"), "SCALE": (self.scale, "E")}))
@@ -217,9 +213,7 @@ class Pctetab:
             leak.header["MJD1"] = (epoch.start_mjd, "valid from this date")
             leak.header["MJD2"] = (epoch.end_mjd, "valid before this date")
             hdus.append(leak)
-        with atomic_output(path, overwrite=overwrite) as stream:
-            hdus.writeto(stream)
-        return path
+        return write_hdus(hdus, path, overwrite=overwrite)
 
     def _header(self, filename: str) -> fits.Header:
         header = fits.Header()
@@ -237,7 +231,7 @@ class Pctetab:
 
     # ---- what a correction asks of it -------------------------------------------------------------
 
-    def options(self, **overrides: Any) -> CorrectionOptions:
+    def options(self, **overrides: Unpack[CorrectionArguments]) -> CorrectionOptions:
         """Return the header's options with `overrides` put in their place (``None`` keeps the header's)."""
         return self.defaults.override(**overrides)
 
@@ -309,6 +303,16 @@ class Pctetab:
         """Date of the last CTE_SCALE point; later scales are extrapolated."""
         return float(self.scale_mjd[-1])
 
+    def extrapolates(self, mjd: float) -> bool:
+        """Tell whether the trap density of a date is extrapolated; `extrapolation_note` says so in words."""
+        return mjd > self.last_scale_mjd
+
+    @property
+    def extrapolation_note(self) -> str:
+        """The sentence for dates that lie past the table."""
+        last = f"MJD {self.last_scale_mjd:g}, the last CTE_SCALE point of {self.name}"
+        return f"the trap density is extrapolated past {last}"
+
     @property
     def reference_mjd(self) -> float:
         """Return the date at which the trap density is 1.
@@ -359,17 +363,6 @@ class Pctetab:
         return "\n".join(lines)
 
 
-def check_version(version: str, where: str) -> None:
-    """Raise `ReferenceFileError` unless PCTE_VER is 0.1 to 1.x; text after ``_`` is ignored."""
-    figure = version.split("_")[0].strip()
-    try:
-        major, minor = (int(part) for part in figure.split("."))
-    except ValueError:
-        raise ReferenceFileError(f"PCTE_VER is {version!r}; expected MAJOR.MINOR, 0.1 to 1.x", where=where) from None
-    if not OLDEST_VERSION <= (major, minor) <= NEWEST_VERSION:
-        raise ReferenceFileError(f"PCTE_VER is {version!r}; this version of gpucti reads 0.1 to 1.x", where=where)
-
-
 @cache
 def _packaged() -> Pctetab:
     """Return the packaged table; always the same one, its arrays locked, so that its trap tables are made once."""
@@ -408,7 +401,7 @@ def _finite_date(mjd: Any) -> float:
 
 def _iso(mjd: float) -> str:
     """Return the calendar date on which a Modified Julian Date falls."""
-    return (MJD_ZERO + timedelta(days=math.floor(mjd))).isoformat()
+    return (MJD_ZERO.date() + timedelta(days=math.floor(mjd))).isoformat()
 
 
 def _single(values: Iterable[float]) -> Floats:

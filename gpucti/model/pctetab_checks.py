@@ -13,13 +13,16 @@ from gpucti.model.traps import REFERENCE_ROW, TAIL
 if TYPE_CHECKING:
     from gpucti.model.pctetab import Pctetab
 
+#: Versions of the table that this code knows how to read: 0.1 to 1.x, as stis_cti 1.6.2.
+OLDEST_VERSION, NEWEST_VERSION = (0, 1), (1, 999)
+
 
 def check_table(table: Pctetab, where: str) -> None:
     """Raise `ReferenceFileError` naming the extension and the rule that is broken."""
 
     def demand(true: bool, extension: str, rule: str) -> None:
         if not true:
-            raise ReferenceFileError(f"{rule}", where=f"{where}[{extension}]")
+            raise ReferenceFileError(rule, where=f"{where}[{extension}]")
 
     arrays = [table.levels, table.q, table.dtde, table.scale_mjd, table.scale, *table.col_scale.values()]
     arrays += [epoch.node for epoch in table.epochs]
@@ -59,6 +62,17 @@ def check_table(table: Pctetab, where: str) -> None:
         demand(_finite_not_negative(epoch.profile), name, "LOG_Q columns must be finite and not negative")
         released = epoch.profile[epoch.node <= TAIL].sum(axis=0)
         demand(bool((released > 0).all()), name, "a LOG_Q column releases nothing")
+
+
+def check_version(version: str, where: str) -> None:
+    """Raise `ReferenceFileError` unless PCTE_VER is 0.1 to 1.x; text after ``_`` is ignored."""
+    figure = version.split("_")[0].strip()
+    try:
+        major, minor = (int(part) for part in figure.split("."))
+    except ValueError:
+        raise ReferenceFileError(f"PCTE_VER is {version!r}; expected MAJOR.MINOR, 0.1 to 1.x", where=where) from None
+    if not OLDEST_VERSION <= (major, minor) <= NEWEST_VERSION:
+        raise ReferenceFileError(f"PCTE_VER is {version!r}; this version of gpucti reads 0.1 to 1.x", where=where)
 
 
 def _rising(values: npt.NDArray[np.int64] | npt.NDArray[np.float64]) -> bool:

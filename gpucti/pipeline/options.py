@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 from gpucti.backends.base import Backend
+from gpucti.calibration import ENGINES
 from gpucti.errors import InputError
-from gpucti.options import CorrectionArguments, CorrectionOptions, whole_number
+from gpucti.options import CorrectionArguments, whole_number
 
-ENGINES = ("auto", "native", "hstcal")
 SINGLE_DARK_WEEK = ("stop", "basedark")
 
 
@@ -57,7 +57,7 @@ class RunOptions:
         In place of the table's values; see `CorrectionOptions`.
     """
 
-    device: Any = "auto"
+    device: str | int | Backend | None = "auto"
     engine: str = "auto"
     pctetab: Path | None = None
     anneals: Path | None = None
@@ -79,6 +79,10 @@ class RunOptions:
     sim_nit: int | None = None
     shft_nit: int | None = None
 
+    if TYPE_CHECKING:  # the generated one, but paths may be given as text too
+
+        def __init__(self, **options: Unpack[RunArguments]) -> None: ...
+
     def __post_init__(self) -> None:
         """Check what can be checked without looking at files; raise `InputError` naming the option."""
         for name in ("pctetab", "anneals", "oref"):
@@ -93,9 +97,15 @@ class RunOptions:
             raise InputError(f"threads is {self.threads!r}; expected 1 or more")
 
     @property
-    def overrides(self) -> dict[str, Any]:
+    def overrides(self) -> CorrectionArguments:
         """What `Pctetab.options` is told."""
-        return {field.name: getattr(self, field.name) for field in fields(CorrectionOptions)}
+        return CorrectionArguments(
+            read_noise=self.read_noise,
+            noise_model=self.noise_model,
+            oversub_thresh=self.oversub_thresh,
+            sim_nit=self.sim_nit,
+            shft_nit=self.shft_nit,
+        )
 
 
 class RunArguments(CorrectionArguments, total=False):

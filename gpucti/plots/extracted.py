@@ -35,10 +35,8 @@ class Spectrum:
         EXTVER: the image set it was extracted from.
     order : int
         Spectral order, 1 for the gratings of the CCD.
-    primary : fits.Header
-        Primary header.
-    cards : Cards
-        Header of the table.
+    primary, header : fits.Header
+        Primary header, header of the table.
     wavelength : (n,) float64
         Angstrom; 0 where there was no DISPCORR.
     columns : mapping of (n,) float64
@@ -53,7 +51,7 @@ class Spectrum:
     number: int
     order: int
     primary: fits.Header
-    cards: Cards
+    header: fits.Header
     wavelength: Vector
     columns: Mapping[str, Vector]
     units: Mapping[str, str]
@@ -67,7 +65,8 @@ class Spectrum:
     @property
     def flagged(self) -> npt.NDArray[np.bool_]:
         """Where one of the bits of SDQFLAGS is set."""
-        flagged: npt.NDArray[np.bool_] = (self.dq & self.cards.whole("SDQFLAGS", default=DQ_SERIOUS)) != 0
+        serious = Cards(self.header, f"{self.path}[SCI,{self.number}]").whole("SDQFLAGS", default=DQ_SERIOUS)
+        flagged: npt.NDArray[np.bool_] = (self.dq & serious) != 0
         return flagged
 
 
@@ -105,7 +104,7 @@ def read_spectra(path: str | os.PathLike[str]) -> tuple[Spectrum, ...]:
     spectra = []
     for index, hdu in enumerate(hdus[1:], start=1):
         if isinstance(hdu, fits.BinTableHDU) and "WAVELENGTH" in _names(hdu):
-            spectra += _read_table(hdu, hdus[0].header, path, Cards(hdu.header, f"{path}[{index}]"))
+            spectra += _read_table(hdu, hdus[0].header, path, f"{path}[{index}]")
     if not spectra:
         raise InputError("no table of extracted spectra with a row in it; expected an x1c, s1c, x1d or sx1", where=path)
     return tuple(spectra)
@@ -115,27 +114,29 @@ def _names(hdu: fits.BinTableHDU) -> list[str]:
     return [name.upper() for name in hdu.columns.names]
 
 
-def _read_table(hdu: fits.BinTableHDU, primary: fits.Header, path: Path, cards: Cards) -> list[Spectrum]:
+def _read_table(hdu: fits.BinTableHDU, primary: fits.Header, path: Path, where: str) -> list[Spectrum]:
     """Return the spectra of one table."""
     wanted = [name for name in (*QUANTITIES, "ERROR", "NET_ERROR") if name in _names(hdu)]
     if not set(QUANTITIES) & set(wanted):
-        raise cards.wrong(f"none of the columns {', '.join(QUANTITIES)} is there; is this an extracted spectrum?")
-    wavelength = _column(hdu, "WAVELENGTH", cards)
+        raise InputError(
+            f"none of the columns {', '.join(QUANTITIES)} is there; is this an extracted spectrum?", where=where
+        )
+    wavelength = _column(hdu, "WAVELENGTH", where)
     shape = wavelength.shape
-    columns = {name: _column(hdu, name, cards, shape) for name in wanted}
-    dq = _column(hdu, "DQ", cards, shape) if "DQ" in _names(hdu) else np.zeros(shape)
+    columns = {name: _column(hdu, name, where, shape) for name in wanted}
+    dq = _column(hdu, "DQ", where, shape) if "DQ" in _names(hdu) else np.zeros(shape)
     if not np.array_equal(dq, np.rint(dq)):
-        raise cards.wrong("DQ holds fractions; expected data-quality bits")
-    orders = _column(hdu, "SPORDER", cards, shape[:1]) if "SPORDER" in _names(hdu) else np.ones(shape[0])
+        raise InputError("DQ holds fractions; expected data-quality bits", where=where)
+    orders = _column(hdu, "SPORDER", where, shape[:1]) if "SPORDER" in _names(hdu) else np.ones(shape[0])
     units = {column.name.upper(): (column.unit or "").strip() for column in hdu.columns}
-    number = cards.whole("EXTVER", default=1)
+    number = Cards(hdu.header, where).whole("EXTVER", default=1)
     return [
         Spectrum(
             path=path,
             number=number,
             order=int(orders[row]) if np.isfinite(orders[row]) else 1,
             primary=primary,
-            cards=cards,
+            header=hdu.header,
             wavelength=wavelength[row],
             columns={name: values[row] for name, values in columns.items()},
             units=units,
@@ -145,18 +146,20 @@ def _read_table(hdu: fits.BinTableHDU, primary: fits.Header, path: Path, cards: 
     ]
 
 
-def _column(hdu: fits.BinTableHDU, name: str, cards: Cards, shape: tuple[int, ...] | None = None) -> Vector:
+def _column(hdu: fits.BinTableHDU, name: str, where: str, shape: tuple[int, ...] | None = None) -> Vector:
     """Return a column as float64: (rows, elements), or of the shape that it must have."""
     try:
         values = np.asarray(hdu.data[name])
     except (*DAMAGE, ValueError, IndexError) as error:
-        raise cards.wrong(f"column {name} cannot be read ({error}); get the file again") from error
+        raise InputError(f"column {name} cannot be read ({error}); get the file again", where=where) from error
     if values.dtype.kind not in "iuf":
-        raise cards.wrong(f"column {name} holds no plain numbers; is this an extracted spectrum?")
+        raise InputError(f"column {name} holds no plain numbers; is this an extracted spectrum?", where=where)
     if shape is None and (values.ndim != 2 or values.shape[1] < 2):
-        raise cards.wrong(f"column {name} has the shape {values.shape}; expected one array of two or more in each row")
+        raise InputError(
+            f"column {name} has the shape {values.shape}; expected one array of two or more in each row", where=where
+        )
     if shape is not None and values.shape != shape:
-        raise cards.wrong(f"column {name} has the shape {values.shape}; expected {shape}, as the others")
+        raise InputError(f"column {name} has the shape {values.shape}; expected {shape}, as the others", where=where)
     values = values.astype(np.float64)
     values[np.isinf(values)] = np.nan
     return values

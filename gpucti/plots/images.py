@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from astropy.io import fits
 from matplotlib.axes import Axes
 from matplotlib.colors import FuncNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gpucti.calibration.switches import switch
-from gpucti.detector import AMPS, DQ_SERIOUS
+from gpucti.detector import DQ_SERIOUS
 from gpucti.errors import InputError
-from gpucti.io.cards import Cards
 from gpucti.io.exposure import Exposure, ImageSet
 from gpucti.plots.style import INK, common_title, file_label, plain, power_of_ten, text_of, tidy, unit_text
 
@@ -59,14 +59,14 @@ class Panel:
         return self.exposure.imsets[self.number - 1]
 
     @property
-    def cards(self) -> Cards:
+    def header(self) -> fits.Header:
         """The header of SCI."""
-        return self.exposure.sci_cards[self.number - 1]
+        return self.imset.headers[0]
 
     @property
     def unit(self) -> str:
         """BUNIT."""
-        return text_of(self.cards.header, "BUNIT")
+        return text_of(self.header, "BUNIT")
 
     @property
     def image(self) -> Image:
@@ -86,12 +86,16 @@ class Panel:
         rows, cols = self.exposure.shape
         if not self.rectified:
             return 0.5, cols + 0.5, 0.5, rows + 0.5
-        crpix, value, step = (
-            [float(self.cards.number(name)) for name in names]
-            for names in (("CRPIX1", "CRPIX2"), ("CRVAL1", "CRVAL2"), ("CD1_1", "CD2_2"))
+        cards = self.exposure.sci_cards[self.number - 1]
+        crpix, value, step = zip(
+            *(
+                tuple(float(cards.number(name)) for name in names)
+                for names in (("CRPIX1", "CRVAL1", "CD1_1"), ("CRPIX2", "CRVAL2", "CD2_2"))
+            ),
+            strict=True,
         )
         if not (step[0] > 0 and step[1] > 0):
-            raise self.cards.wrong(
+            raise cards.wrong(
                 f"CD1_1, CD2_2 are {step[0]:g}, {step[1]:g}; expected Angstrom and degrees per pixel, above 0"
             )
         left, right = (value[0] + (edge - crpix[0]) * step[0] for edge in (0.5, cols + 0.5))
@@ -229,16 +233,16 @@ def _asinh_norm(middle: float, width: float, low: float, high: float) -> FuncNor
 
 def _ticks(norm: FuncNorm) -> list[float]:
     """Return values that lie apart on the scale, the roundest first: zero, powers of ten."""
-    assert norm.vmin is not None and norm.vmax is not None
-    top = max(abs(norm.vmin), abs(norm.vmax))
+    low, high = norm.vmin or 0.0, norm.vmax or 0.0
+    top = max(abs(low), abs(high))
     powers = [10.0**k for k in range(math.floor(math.log10(top)), math.floor(math.log10(top)) - 6, -1)]
     round_values = [digit * power for digits in ((1,), (5, 2)) for power in powers for digit in digits]
     ticks: list[float] = []
     places: list[float] = []
-    others = MaxNLocator(8).tick_values(norm.vmin, norm.vmax)
+    others = MaxNLocator(8).tick_values(low, high)
     for value in [0.0, *(sign * value for value in round_values for sign in (1, -1)), *map(float, others)]:
         place = float(norm(value))
-        if norm.vmin <= value <= norm.vmax and all(abs(place - other) > TICKS_APART for other in places):
+        if low <= value <= high and all(abs(place - other) > TICKS_APART for other in places):
             ticks.append(value)
             places.append(place)
     return sorted(ticks)
@@ -246,7 +250,8 @@ def _ticks(norm: FuncNorm) -> list[float]:
 
 def _mark(axes: Axes, panel: Panel, edge: tuple[float, float, float, float]) -> None:
     """Draw flagged pixels over an image."""
-    flagged = (panel.imset.dq.astype(np.int64) & panel.cards.whole("SDQFLAGS", default=DQ_SERIOUS)) != 0
+    serious = panel.exposure.sci_cards[panel.number - 1].whole("SDQFLAGS", default=DQ_SERIOUS)
+    flagged = (panel.imset.dq.astype(np.int64) & serious) != 0
     axes.imshow(
         np.ma.masked_equal(flagged.astype(np.uint8), 0),
         extent=edge,
@@ -273,7 +278,7 @@ def _dress(axes: Axes, panel: Panel, paths: Sequence[Path], *, alone: bool) -> N
         name += ", CTI-corrected"
     axes.set_title(name, loc="left", fontsize=10, color=INK)
     amp = text_of(panel.exposure.primary, "CCDAMP")
-    if amp in AMPS:
+    if amp in ("A", "B", "C", "D"):
         side = "top" if amp in "CD" else "bottom"
         axes.set_title(plain(f"read out at the {side}"), loc="right", fontsize=8.5, color="#6b6b6b")
     tidy(axes)

@@ -22,7 +22,6 @@ from gpucti.plots.style import (
     plain,
     power_of_ten,
     short_name,
-    text_of,
     tidy,
     unit_text,
 )
@@ -235,7 +234,7 @@ def _label(spectrum: Spectrum, paths: Sequence[Path]) -> str:
     label = " " + file_label(spectrum.path, paths)  # a label that began with '_' would be left out
     if paths.count(spectrum.path) > 1:
         label += f" [{spectrum.number}]" if spectrum.order == 1 else f" [{spectrum.number}, order {spectrum.order}]"
-    corrected = text_of(spectrum.primary, "PCTECORR").upper() == "COMPLETE"
+    corrected = str(spectrum.primary.get("PCTECORR", "")).strip().upper() == "COMPLETE"
     return f"{label}, CTI-corrected" if corrected else label
 
 

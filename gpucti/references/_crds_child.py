@@ -132,7 +132,7 @@ class _Cache:
         return ""
 
     def _fetch(self, name: str, path: Path) -> str:
-        """Fetch a file by CRDS; return why that failed, after some tries."""
+        """Fetch a file by CRDS, with retries; return why that failed, empty if it did not."""
         from crds.client import api
 
         problem = ""

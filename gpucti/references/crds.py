@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import logging
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from astropy.io import fits
 
+from gpucti.child import run_child
 from gpucti.errors import InputError, ReferenceFileError
 
 log = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ CENTRAL_STORE = "/grp/crds/cache"
 INSTRUMENT, OREF = "stis", "oref$"
 #: A server that says nothing for so long is not there, seconds; CRDS itself would wait for an hour.
 TIMEOUT = 60
-#: Tries for each file, and seconds between them (twice as long after the second).
+#: Tries for each file, and seconds before the first retry (twice as many before the second).
 TRIES, PAUSE = 3, 1.0
 #: What CRDS is never allowed to change: it has no such type for STIS, and the table is the user's choice.
 PROTECTED = ("PCTETAB",)
@@ -60,12 +59,15 @@ class CrdsSetup:
         Where the cache has the reference files of the instrument.
     notes : tuple of str
         What was chosen that the user did not say, and why.
+    cache_note : str
+        That of `notes` which is about the cache; empty if it is the user's own.
     """
 
     environment: Mapping[str, str]
     cache: Path
     oref: Path
     notes: tuple[str, ...]
+    cache_note: str
 
 
 class Asked(NamedTuple):
@@ -145,40 +147,43 @@ def crds_setup(environment: Mapping[str, str], ref_dir: Path, oref: str | os.Pat
         env["CRDS_SERVER_URL"] = SERVER
         notes.append(f"CRDS_SERVER_URL is not set: {SERVER} is asked")
     central = env.get("CRDS_DEFAULT_CACHE", CENTRAL_STORE)
-    own = next((name for name in ("CRDS_PATH", "CRDS_PATH_SINGLE") if env.get(name)), "")
-    mine, instead = str(ref_dir.absolute()), ""
-    if own and not _read_only(env) and not _same(env[own], central) and not _writable(Path(env[own])):
-        instead = (
-            f"{own} is {env[own]}, which cannot be written to: the cache is in {mine} (CRDS_READONLY_CACHE=1 keeps it)"
-        )
-    elif not own and (Path(central) / "references" / "hst").is_dir():
-        env["CRDS_PATH"] = central
-        notes.append(f"CRDS_PATH is not set: {central} is there and is used")
-    elif not own:
-        instead = f"CRDS_PATH is not set: the cache is in {mine}"
-    if instead:
-        env = {name: value for name, value in env.items() if not (name.startswith("CRDS_") and "PATH" in name)}
-        env["CRDS_PATH"], own = mine, ""
-        notes.append(instead)
+    env, of_user, cache_note = _choose_cache(env, ref_dir.absolute(), central)
+    notes += [cache_note] if cache_note else []
     cache = Path(env.get("CRDS_PATH_SINGLE") or env["CRDS_PATH"])
     if _same(os.fspath(cache), central) and not _writable(cache):
         env["CRDS_READONLY_CACHE"] = "1"
-    folder = _reference_folder(env)
-    notes += _check_oref(
-        env.get("oref", ""), oref, folder, cache_folder(env, "CRDS_REFPATH", "references"), own=bool(own)
-    )
+    folder, references = _reference_folder(env), cache_folder(env, "CRDS_REFPATH", "references")
+    notes += _check_oref(env.get("oref", ""), oref, folder, references, of_user=of_user)
     env["oref"] = f"{folder}{os.sep}"
-    return CrdsSetup(env, cache, folder, tuple(notes))
+    return CrdsSetup(env, cache, folder, tuple(notes), cache_note)
+
+
+def _choose_cache(env: dict[str, str], ref_dir: Path, central: str) -> tuple[dict[str, str], bool, str]:
+    """Return variables with the cache that is used, whether it is the user's, and what there is to say about it."""
+    name = next((name for name in ("CRDS_PATH", "CRDS_PATH_SINGLE") if env.get(name)), "")
+    if not name and (Path(central) / "references" / "hst").is_dir():
+        return env | {"CRDS_PATH": central}, False, f"CRDS_PATH is not set: {central} is there and is used"
+    if not name:
+        note = f"CRDS_PATH is not set: the cache is in {ref_dir}"
+    elif _read_only(env) or _same(env[name], central) or _writable(Path(env[name])):
+        return env, True, ""
+    else:
+        note = (
+            f"{name} is {env[name]}, which cannot be written to: the cache is in {ref_dir} "
+            "(CRDS_READONLY_CACHE=1 keeps it)"
+        )
+    others = {name: value for name, value in env.items() if not (name.startswith("CRDS_") and "PATH" in name)}
+    return others | {"CRDS_PATH": os.fspath(ref_dir)}, False, note
 
 
 def _check_oref(
-    variable: str, option: str | os.PathLike[str] | None, folder: Path, references: Path, *, own: bool
+    variable: str, option: str | os.PathLike[str] | None, folder: Path, references: Path, *, of_user: bool
 ) -> list[str]:
     """Return what there is to say about ``oref``; raise if it is not where CRDS puts reference files."""
     given = os.fspath(option) if option is not None else variable
-    usual = (folder, references, references / INSTRUMENT, references / "oref")
-    if given and not any(_same(given, os.fspath(path)) for path in usual):
-        if option is not None or own:
+    known = (folder, references, references / INSTRUMENT, references / "oref")
+    if given and not any(_same(given, os.fspath(path)) for path in known):
+        if option is not None or of_user:
             raise InputError(
                 f"oref is {given}, but CRDS keeps reference files in {folder}{os.sep}; leave oref unset, or do without "
                 "the update of references (--crds_update)"
@@ -211,8 +216,8 @@ def _reference_folder(env: Mapping[str, str]) -> Path:
     return references if flat else references / INSTRUMENT
 
 
-def _same(one: str, other: str) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)
+def _same(path: str, other: str) -> bool:
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def _writable(folder: Path) -> bool:
@@ -237,11 +242,13 @@ def header_facts(*headers: fits.Header) -> dict[str, str]:
     return facts
 
 
-def rename(header: fits.Header, names: Mapping[str, str]) -> None:
-    """Put names of references into a header in memory; ``N/A`` adds no card."""
+def renamed(header: fits.Header, names: Mapping[str, str]) -> fits.Header:
+    """Return a copy of a header with names of references put into it; ``N/A`` adds no card."""
+    copy = header.copy()
     for keyword, name in names.items():
-        if keyword in header or name != "N/A":
-            header[keyword] = name
+        if keyword in copy or name != "N/A":
+            copy[keyword] = name
+    return copy
 
 
 def best_references(
@@ -265,7 +272,7 @@ def best_references(
     tries : int
         For each reference file.
     pause : float
-        Seconds between them, growing.
+        Seconds before the first retry of a file; twice as many before the second, and so on.
 
     Raises
     ------
@@ -287,7 +294,7 @@ def best_references(
             key: {"facts": dict(asked[path].facts), "fetch": sorted(asked[path].fetch)} for key, path in keys.items()
         },
     }
-    answer = _run_child(job, environment)
+    answer = _ask(job, environment)
     if answer["fatal"]:
         raise ReferenceFileError(
             f"CRDS has no answer: {answer['fatal']} (server {environment['CRDS_SERVER_URL']}, cache {setup.cache}); "
@@ -320,41 +327,13 @@ def _seconds(environment: Mapping[str, str]) -> int:
     return int(value)
 
 
-def _run_child(job: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Run the child in an empty folder; what it says goes to the log."""
+def _ask(job: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Run the child in an empty folder and return its answer; what it says goes to the log."""
     with tempfile.TemporaryDirectory(prefix="gpucti-") as folder:
         answer = Path(folder) / "answer.json"
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", os.fspath(CHILD)],
-            cwd=folder,
-            env=dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
-        try:
-            said = _converse(child, json.dumps(job | {"answer": os.fspath(answer)}))
-        except BaseException:
-            child.kill()
-            child.wait()
-            raise
-        if child.returncode or not answer.is_file():
-            end = "".join(f"\n  {line}" for line in said[-12:])
-            raise ReferenceFileError(f"CRDS ended with status {child.returncode}; it said last:{end or ' nothing'}")
+        job |= {"answer": os.fspath(answer)}
+        ended = run_child(CHILD, job, Path(folder), environment=environment, say=partial(log.info, "%s"))
+        if ended.status or not answer.is_file():
+            said = ended.last(12) or " nothing"
+            raise ReferenceFileError(f"CRDS ended with status {ended.status}; it said last:{said}")
         return dict(json.loads(answer.read_text(encoding="utf-8")))
-
-
-def _converse(child: subprocess.Popen[str], job: str) -> list[str]:
-    """Give the child its job, log what it says, wait for its end; return its lines."""
-    assert child.stdin is not None and child.stdout is not None  # both are pipes
-    said = []
-    with suppress(BrokenPipeError), child.stdin:  # one that died at once is heard all the same
-        child.stdin.write(job)
-    with child.stdout:
-        for line in child.stdout:
-            said.append(line.rstrip())
-            log.info("%s", said[-1])
-    child.wait()
-    return said

@@ -56,18 +56,19 @@ def _expanded(name: str, environment: Mapping[str, str]) -> str | None:
     return re.sub("//+", "/", name)
 
 
-def run_environment(oref: Path | None, ref_dir: Path) -> dict[str, str]:
+def run_environment(oref: Path | None, ref_dir: Path | None = None) -> dict[str, str]:
     """Return the variables that header names of a run are resolved with: the process's, and the run's own.
 
     Parameters
     ----------
     oref : Path or None
         Folder of the reference files, in place of the variable ``oref``.
-    ref_dir : Path
+    ref_dir : Path, optional
         Folder of the super-darks, which headers call ``$ctirefs``.
     """
     environment = dict(os.environ)  # noqa: TID251 -- only read
     if oref is not None:
         environment["oref"] = f"{oref.absolute()}{os.sep}"
-    environment["ctirefs"] = f"{ref_dir.absolute()}{os.sep}"
+    if ref_dir is not None:
+        environment["ctirefs"] = f"{ref_dir.absolute()}{os.sep}"
     return environment

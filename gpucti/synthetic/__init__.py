@@ -5,7 +5,13 @@ distortions, traces and lamps are smooth inventions. What matters is that the re
 instrument that made the exposures.
 """
 
+from typing import TYPE_CHECKING
+
+from gpucti._lazy import submodules
 from gpucti.synthetic.schedule import Observation
 from gpucti.synthetic.visit import Visit, simulate_visit
 
 __all__ = ["Observation", "Visit", "simulate_visit"]
+
+if not TYPE_CHECKING:
+    __getattr__ = submodules(__name__)

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from gpucti.backends.base import Backend
 from gpucti.correction.stack import add_cti_stack
-from gpucti.detector import DQ_BLEMISH, DQ_HOT, DQ_OUTSIDE, DQ_SATURATED, OVERSCAN_COLS, OVERSCAN_ROWS
+from gpucti.detector import DQ_BLEMISH, DQ_SATURATED
 from gpucti.model.pctetab import Pctetab
 from gpucti.synthetic import scenes as simulate
 from gpucti.synthetic.instrument import (
@@ -20,7 +20,9 @@ from gpucti.synthetic.instrument import (
     BIAS_LEVEL,
     READ_NOISE,
     SATURATE,
+    SERIAL,
     SIZE,
+    VIRTUAL,
     Floats,
     dark_factor,
 )
@@ -29,14 +31,12 @@ Bits = npt.NDArray[np.int16]
 
 #: Amplifier of everything in a visit.
 AMP = "D"
-#: Dark current of ordinary pixels at `DARK_TEMPERATURE` (electrons/s), part of the pixels that are warm from the start.
+#: Dark current of ordinary pixels at `REF_TEMP` (electrons/s), part of the pixels that are warm from the start.
 DARK_RATE, WARM_PART = 0.012, 0.02
 #: Pixels that turn warm per day, limits of their rates (electrons/s), and the part that annealing cures.
 NEW_PER_DAY, NEW_RATES, CURED = 220.0, (0.08, 20.0), 0.8
 #: Cosmic rays per pixel and second.
 COSMIC_RAYS = 8e-6
-#: What a BPIXTAB says of bad columns: the bit of all that is of no use.
-DQ_BAD = DQ_OUTSIDE
 #: Side of the low-order flat; noise of the bias image, counts at gain 1.
 LOW_SIZE, BIAS_NOISE = 64, 0.4
 #: Slopes of the bias level, counts per row and per column, and columns in the middle of the bias section.
@@ -97,36 +97,36 @@ class Detector:
 
     @cached_property
     def bias(self) -> Floats:
-        """Bias structure, electrons, ``(OVERSCAN_ROWS + SIZE, SIZE)``: the virtual overscan has it too, below row 0."""
+        """Bias structure, electrons, ``(VIRTUAL + SIZE, SIZE)``: the virtual overscan has it too, below row 0."""
         rng = self.rng("bias")
         columns = rng.normal(0.0, 0.25, SIZE)
-        place = np.linspace(-1.0, 1.0, SIZE + OVERSCAN_ROWS)[:, np.newaxis]
+        place = np.linspace(-1.0, 1.0, SIZE + VIRTUAL)[:, np.newaxis]
         structure = columns + 0.3 * place**2 - 0.1
         for column, row, counts in self.hot_columns:
-            structure[: row + OVERSCAN_ROWS, column] += counts
+            structure[: row + VIRTUAL, column] += counts
         return np.asarray(structure, dtype=np.float64)
 
     @cached_property
     def bad_pixels(self) -> tuple[BadPixel, ...]:
         """What the BPIXTAB lists."""
         rng = self.rng("bad pixels")
-        rows = [BadPixel(c + 1, 1, r + 1, 2, DQ_BAD) for c, r, _ in self.hot_columns if r > SIZE // 2][:5]
+        rows = [BadPixel(c + 1, 1, r + 1, 2, 4) for c, r, _ in self.hot_columns if r > SIZE // 2][:5]
         for x, y, length in zip(
             rng.integers(2, SIZE - 9, 40), rng.integers(2, SIZE, 40), rng.integers(1, 5, 40), strict=True
         ):
             rows.append(BadPixel(int(x), int(y), int(length), 1, DQ_BLEMISH))
-        rows.append(BadPixel(1, 1, SIZE, 2, DQ_BAD))
+        rows.append(BadPixel(1, 1, SIZE, 2, 4))
         return tuple(rows)
 
     @cached_property
     def bad_bits(self) -> Bits:
         """DQ bits of the BPIXTAB, ``(SIZE, SIZE)``."""
         bits = np.zeros((SIZE, SIZE), np.int16)
-        for one in self.bad_pixels:
-            along = slice(one.x - 1, one.x - 1 + one.length), slice(one.y - 1, one.y)
-            up = slice(one.x - 1, one.x), slice(one.y - 1, one.y - 1 + one.length)
-            columns, rows = along if one.axis == 1 else up
-            bits[rows, columns] |= one.bits
+        for pixel in self.bad_pixels:
+            along = slice(pixel.x - 1, pixel.x - 1 + pixel.length), slice(pixel.y - 1, pixel.y)
+            up = slice(pixel.x - 1, pixel.x), slice(pixel.y - 1, pixel.y - 1 + pixel.length)
+            columns, rows = along if pixel.axis == 1 else up
+            bits[rows, columns] |= pixel.bits
         return bits
 
     @cached_property
@@ -134,13 +134,13 @@ class Detector:
         """DQ bits of the bias images."""
         bits = np.zeros((SIZE, SIZE), np.int16)
         for column, row, _ in self.hot_columns:
-            bits[:row, column] = DQ_HOT
+            bits[:row, column] = 16
         return bits
 
     def bias_image(self, gain: int) -> Floats:
         """Return what the bias reference image holds, counts: structure and a little noise."""
         noise = self.rng(f"bias image {gain}").normal(0.0, BIAS_NOISE, (SIZE, SIZE))
-        return np.asarray((self.bias[OVERSCAN_ROWS:] + noise) / ATODGAIN[gain], dtype=np.float32).astype(np.float64)
+        return np.asarray((self.bias[VIRTUAL:] + noise) / ATODGAIN[gain], dtype=np.float32).astype(np.float64)
 
     @cached_property
     def pixel_flat(self) -> Floats:
@@ -169,7 +169,7 @@ class Detector:
 
     @cached_property
     def dark_base(self) -> Floats:
-        """Dark rate before the first annealing period, electrons/s at `DARK_TEMPERATURE`; largest in the last row."""
+        """Dark rate at `REF_TEMP` before the first annealing period, electrons/s; larger away from the amplifier."""
         scene = simulate.dark((SIZE, SIZE), self.rng("dark"), 1.0, rate=DARK_RATE, warm_fraction=WARM_PART)
         return np.ascontiguousarray(scene[::-1])  # amplifier D reads the last row first
 
@@ -188,7 +188,7 @@ class Detector:
         return WarmPixels(row, column, np.asarray(rate, dtype=np.float64), start, end)
 
     def dark_rate(self, mjd: float) -> Floats:
-        """Return the dark rate at a date and at `DARK_TEMPERATURE`, electrons/s, ``(SIZE, SIZE)``."""
+        """Return the dark rate at a date and at `REF_TEMP`, electrons/s, ``(SIZE, SIZE)``."""
         warm, rate = self.warm_pixels, self.dark_base.copy()
         alive = (warm.start <= mjd) & (mjd < warm.end)
         np.add.at(rate, (warm.row[alive], warm.column[alive]), warm.rate[alive])
@@ -212,12 +212,12 @@ class Detector:
         return charge, dark
 
     def transfer(self, charge: Floats, mjd: float) -> Floats:
-        """Return the charge as it arrives at the amplifier, virtual overscan first: ``(OVERSCAN_ROWS + SIZE, SIZE)``.
+        """Return the charge as it arrives at the amplifier, with the virtual overscan: ``(VIRTUAL + SIZE, SIZE)``.
 
         The overscan rows are read after the last row of the image and hold what the traps release then.
         """
-        frame = np.zeros((1, SIZE + OVERSCAN_ROWS, SIZE))
-        frame[0, OVERSCAN_ROWS:] = charge
+        frame = np.zeros((1, SIZE + VIRTUAL, SIZE))
+        frame[0, VIRTUAL:] = charge
         trailed = add_cti_stack(
             frame, mjd=np.array([mjd]), gain=np.ones(1), amp=AMP, pctetab=self._table,
             shft_nit=self._table.defaults.shft_nit, backend=self._backend,
@@ -227,11 +227,11 @@ class Detector:
     def digitise(self, arrived: Floats, gain: int, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
         """Return a raw frame with its overscan, counts, from charge that arrived at the amplifier."""
         per_count = ATODGAIN[gain]
-        rows, columns = SIZE + OVERSCAN_ROWS, SIZE + 2 * OVERSCAN_COLS
+        rows, columns = SIZE + VIRTUAL, SIZE + 2 * SERIAL
         level = BIAS_LEVEL + rng.normal(0.0, 0.4)
         row, column = np.arange(rows)[:, np.newaxis], np.arange(columns)
         counts = level + _ROW_SLOPE * (row - 0.5 * rows) + _COLUMN_SLOPE * (column - _SECTION)
-        counts[:, OVERSCAN_COLS:-OVERSCAN_COLS] += (arrived + self.bias) / per_count
+        counts[:, SERIAL:-SERIAL] += (arrived + self.bias) / per_count
         counts += rng.normal(0.0, READ_NOISE[gain] / per_count, counts.shape)
         return np.clip(np.floor(counts + 0.5), 0, SATURATE + 40).astype(np.uint16)
 
@@ -240,13 +240,13 @@ class Detector:
 
         A short way for component darks: the slopes of the level are known here and need not be measured.
         """
-        level = float(raw[OVERSCAN_ROWS:, 1:16].mean(dtype=np.float64))  # CalSTIS's bias section of this amplifier
+        level = float(raw[VIRTUAL:, 1:16].mean(dtype=np.float64))  # the section that CalSTIS takes for this amplifier
         row, column = np.arange(SIZE)[:, np.newaxis], np.arange(SIZE)
-        slope = _ROW_SLOPE * (row - 0.5 * (SIZE - 1)) + _COLUMN_SLOPE * (column + OVERSCAN_COLS - _SECTION)
-        counts = raw[OVERSCAN_ROWS:, OVERSCAN_COLS:-OVERSCAN_COLS] - level - slope
+        slope = _ROW_SLOPE * (row - 0.5 * (SIZE - 1)) + _COLUMN_SLOPE * (column + SERIAL - _SECTION)
+        counts = raw[VIRTUAL:, SERIAL:-SERIAL] - level - slope
         noise, per_count = READ_NOISE[gain], ATODGAIN[gain]
         variance = (np.maximum(counts, 0.0) * per_count + noise**2) / per_count**2
         bits = (self.bad_bits | self.bias_bits).astype(np.int16)
-        bits[raw[OVERSCAN_ROWS:, OVERSCAN_COLS:-OVERSCAN_COLS] > SATURATE] |= DQ_SATURATED
+        bits[raw[VIRTUAL:, SERIAL:-SERIAL] > SATURATE] |= DQ_SATURATED
         error = np.sqrt(variance + (BIAS_NOISE / per_count) ** 2)
         return counts - self.bias_image(gain), error, bits, level

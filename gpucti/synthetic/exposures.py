@@ -154,7 +154,7 @@ def wavecal_hdus(planned: Planned, detector: Detector) -> list[Any]:
 def temperature_hdus(start: float, exptime: float) -> list[Any]:
     """Return the HDUs of the temperature history (EPC) round an exposure."""
     time = np.linspace(start - 0.008, start + exptime / 86400.0 + 0.008, 24)
-    value = np.array([schedule.temperature(one) for one in time])
+    value = np.array([schedule.temperature(moment) for moment in time])
     history = table_hdu("OCCDHT", {"TIME": ("D", "MJD", time), "VALUE": ("D", "degC", value)})
     primary = fits.Header([("TELESCOP", "HST", "telescope that is imitated"), ("INSTRUME", "STIS", "")])
     return [fits.PrimaryHDU(header=primary), history]
@@ -204,8 +204,7 @@ def _facts(planned: Planned, temperatures: tuple[float, ...]) -> ExposureFacts:
 
 
 def _mode(what: Observation) -> Mode:
-    assert what.cenwave is not None
-    return Mode(what.opt_elem, what.cenwave)
+    return Mode(what.opt_elem, what.cenwave or 0)  # a spectrum always has one
 
 
 def _picture(name: str, image: Floats, version: int = 1) -> fits.ImageHDU:

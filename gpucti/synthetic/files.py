@@ -1,30 +1,18 @@
-"""Writing the FITS files of a synthetic visit."""
+"""The HDUs of the files of a synthetic visit."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from gpucti.io.atomic import atomic_output
 from gpucti.synthetic.instrument import Floats
 from gpucti.synthetic.tables import PEDIGREE, Table
 
 Headers = tuple[fits.Header, fits.Header, fits.Header]
-
-
-def write(path: Path, hdus: Sequence[Any], *, overwrite: bool) -> Path:
-    """Write HDUs whole or not at all, compressed if the name ends in ``.gz``."""
-    stream = io.BytesIO()
-    fits.HDUList(list(hdus)).writeto(stream)
-    with atomic_output(path, overwrite=overwrite) as out:
-        out.write(stream.getbuffer())
-    return path
 
 
 def raw_hdus(primary: fits.Header, frames: Sequence[npt.NDArray[np.uint16]], headers: Sequence[Headers]) -> list[Any]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from astropy.io import fits
 
-from gpucti.detector import DQ_SERIOUS, OVERSCAN_COLS, OVERSCAN_ROWS
-from gpucti.synthetic.instrument import A2CENTER, APERTURES, SCALE, SIZE
+from gpucti.detector import DQ_SERIOUS
+from gpucti.synthetic.instrument import A2CENTER, APERTURES, SCALE, SERIAL, SIZE, VIRTUAL
 from gpucti.synthetic.schedule import instant
 
 #: Keyword, value and comment of each card.
@@ -164,8 +164,8 @@ def primary(facts: ExposureFacts) -> fits.Header:
         ("CCDOFFST", 3, "commanded bias offset"),
         ("CENTERA1", 532, "centre of the frame, x"),
         ("CENTERA2", 523, "centre of the frame, y"),
-        ("SIZAXIS1", SIZE + 2 * OVERSCAN_COLS, "columns of the raw frame"),
-        ("SIZAXIS2", SIZE + OVERSCAN_ROWS, "rows of the raw frame"),
+        ("SIZAXIS1", SIZE + 2 * SERIAL, "columns of the raw frame"),
+        ("SIZAXIS2", SIZE + VIRTUAL, "rows of the raw frame"),
         ("BINAXIS1", 1, "binning along x"),
         ("BINAXIS2", 1, "binning along y"),
     ]
@@ -239,7 +239,7 @@ def imset(facts: ExposureFacts, number: int) -> tuple[fits.Header, fits.Header, 
     """Return the SCI, ERR and DQ headers of one imset, counted from 1."""
     k = number - 1
     start, cenwave = facts.starts[k], facts.cenwave
-    shift_x, shift_y = (OVERSCAN_COLS, OVERSCAN_ROWS) if facts.raw else (0, 0)
+    shift_x, shift_y = (SERIAL, VIRTUAL) if facts.raw else (0, 0)
     wcs: CardList = [("WCSAXES", 2, "coordinate axes")]
     if cenwave is not None:
         wcs += [("CRPIX1", 512.5 + shift_x, ""), ("CRPIX2", A2CENTER + shift_y, "")]

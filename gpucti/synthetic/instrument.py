@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import erf
 
-from gpucti.detector import DARK_SLOPE, DARK_TEMPERATURE, FULL_ROWS
+from gpucti.detector import DARK_SLOPE, DARK_TEMPERATURE, FULL_ROWS, OVERSCAN_COLS, OVERSCAN_ROWS
 from gpucti.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 
-#: Illuminated rows, and columns.
-SIZE = FULL_ROWS
+#: Illuminated rows and columns; physical overscan columns on each side; virtual overscan rows.
+SIZE, SERIAL, VIRTUAL = FULL_ROWS, OVERSCAN_COLS, OVERSCAN_ROWS
 #: Arcseconds per pixel.
 SCALE = 0.05078
 #: Electrons per count and read noise in electrons by CCDGAIN, as single-precision tables hold them.
@@ -26,6 +26,8 @@ BIAS_LEVEL, SATURATE = 1504.0, 33000
 #: Collecting area of the telescope in cm**2, and Planck's constant times the speed of light in erg Angstrom, both as
 #: CalSTIS has them.
 AREA, HC = 45238.93416, 6.6260755e-27 * 29979245800.0 * 1e8
+#: Dark rate against temperature: ``1 + DRK_VS_T * (T - REF_TEMP)``.
+REF_TEMP, DRK_VS_T = DARK_TEMPERATURE, DARK_SLOPE
 #: Row (counted from 1) of the slit's centre, and the rows for which dispersion and trace are tabulated.
 A2CENTER, TABLE_ROWS = 514.0, (1.0, 256.0, 512.0, 768.0, 1024.0)
 #: Point-spread function: parts and standard deviations (pixels) of two round Gaussians.
@@ -80,8 +82,8 @@ GRATINGS = {
 
 
 @dataclass(frozen=True)
-class Slit:
-    """A slit, or the open field: what APERTURE names.
+class SimulatedAperture:
+    """A slit, or the open field.
 
     Attributes
     ----------
@@ -109,13 +111,13 @@ class Slit:
 
 _BARS = ((-10.8, 0.86), (11.6, 0.53))
 APERTURES = {
-    "52X0.05": Slit(0.05, 52.0, 0.010, 0.020, _BARS, (0.58, 0.30)),
-    "52X0.1": Slit(0.1, 52.0, 0.0, 0.030, _BARS, (0.75, 0.45)),
-    "52X0.2": Slit(0.2, 52.0, -0.020, 0.045, _BARS, (0.86, 0.72)),
-    "52X0.5": Slit(0.5, 52.0, -0.035, 0.040, _BARS, (0.94, 0.90)),
-    "52X2": Slit(2.0, 52.0, -0.050, 0.015, _BARS, (0.99, 0.98)),
-    "50CCD": Slit(50.0, 50.0, 0.0, 0.0, (), (1.0, 1.0)),
-    "F28X50LP": Slit(28.0, 50.0, 0.0, 0.0, (), (1.0, 1.0)),
+    "52X0.05": SimulatedAperture(0.05, 52.0, 0.010, 0.020, _BARS, (0.58, 0.30)),
+    "52X0.1": SimulatedAperture(0.1, 52.0, 0.0, 0.030, _BARS, (0.75, 0.45)),
+    "52X0.2": SimulatedAperture(0.2, 52.0, -0.020, 0.045, _BARS, (0.86, 0.72)),
+    "52X0.5": SimulatedAperture(0.5, 52.0, -0.035, 0.040, _BARS, (0.94, 0.90)),
+    "52X2": SimulatedAperture(2.0, 52.0, -0.050, 0.015, _BARS, (0.99, 0.98)),
+    "50CCD": SimulatedAperture(50.0, 50.0, 0.0, 0.0, (), (1.0, 1.0)),
+    "F28X50LP": SimulatedAperture(28.0, 50.0, 0.0, 0.0, (), (1.0, 1.0)),
 }
 SLITS = tuple(name for name in APERTURES if name.startswith("52X"))
 
@@ -146,8 +148,8 @@ def enclosed(height: npt.ArrayLike) -> Floats:
 
 
 def dark_factor(temperature: float) -> float:
-    """Return the dark rate at a housing temperature (deg C) in units of that at `DARK_TEMPERATURE`."""
-    return 1.0 + DARK_SLOPE * (temperature - DARK_TEMPERATURE)
+    """Return the dark rate at a housing temperature (deg C) in units of that at `REF_TEMP`."""
+    return 1.0 + DRK_VS_T * (temperature - REF_TEMP)
 
 
 def sensitivity_trend(name: str, wavelength: npt.ArrayLike) -> tuple[Floats, Floats, Floats, Floats]:

@@ -27,7 +27,7 @@ from gpucti.synthetic.instrument import (
     TABLE_ROWS,
     Floats,
     Grating,
-    Slit,
+    SimulatedAperture,
     pixel_share,
     sensitivity_factor,
 )
@@ -91,9 +91,9 @@ class Mode:
         rows = np.arange(SIZE, dtype=np.float64)
         return rows[:, np.newaxis] - self.displacement(rows, mjd)
 
-    def wavelength(self, x: Floats, line: Floats, slit: Slit, shift: float) -> Floats:
+    def wavelength(self, x: Floats, line: Floats, aperture: SimulatedAperture, shift: float) -> Floats:
         """Return the wavelength (Angstrom) at columns `x`, counted from 0, of lines; arrays that go together."""
-        delta = slit.offset1 - APERTURES[REF_APER].offset1
+        delta = aperture.offset1 - APERTURES[REF_APER].offset1
         c0, c1, c2 = self.table_coefficients.T
         constant = np.interp(line + 1.0, TABLE_ROWS, c0) + INCIDENCE[0] * delta + shift
         slope, offset = c1[0] + INCIDENCE[1] * delta, x + 1.0 - constant
@@ -146,9 +146,9 @@ class Mode:
             profile = profile + height * np.exp(-0.5 * ((line - centre) / width) ** 2)
         return np.asarray(np.minimum(profile, 1.0), dtype=np.float64)
 
-    def through_slit(self, spectrum: Floats, slit: Slit) -> Floats:
+    def through_slit(self, spectrum: Floats, aperture: SimulatedAperture) -> Floats:
         """Return a spectrum of light that fills the slit: blurred by the slit's width and the optics."""
-        width = 2 * round(0.5 * (slit.width / SCALE * FINE - 1.0)) + 1  # odd: an even one would shift the light
+        width = 2 * round(0.5 * (aperture.width / SCALE * FINE - 1.0)) + 1  # odd: an even one would shift the light
         blurred = uniform_filter1d(spectrum, width, mode="nearest")
         return np.asarray(
             sum(part * gaussian_filter1d(blurred, spread * FINE, mode="nearest") for part, spread in PSF),
@@ -161,48 +161,50 @@ class Mode:
     # ---- what falls on the chip -------------------------------------------------------------------------
 
     def expose_point(
-        self, density: Floats, row: float, slit: Slit, shift: tuple[float, float], mjd: float
+        self, density: Floats, row: float, aperture: SimulatedAperture, shift: tuple[float, float], mjd: float
     ) -> tuple[Floats, Floats, Floats, Floats]:
         """Return the image of a star's spectrum, and per column wavelength, electrons and row of the trace.
 
         `density` is electrons per second and Angstrom on the fine grid, `row` the line of the star without shift.
         """
         line = np.array([row + shift[1]])
-        edges = self.wavelength(np.arange(SIZE + 1.0) - 0.5, np.repeat(line, SIZE + 1), slit, shift[0])
+        edges = self.wavelength(np.arange(SIZE + 1.0) - 0.5, np.repeat(line, SIZE + 1), aperture, shift[0])
         electrons = np.diff(np.interp(edges, self.fine, self._cumulative(density)))
         trace = line[0] + self.displacement(line, mjd)[0]
         distance = np.arange(SIZE)[:, np.newaxis] - trace
         image = sum(part * pixel_share(distance, spread) for part, spread in PSF) * electrons
-        wavelength = self.wavelength(np.arange(SIZE, dtype=np.float64), np.repeat(line, SIZE), slit, shift[0])
+        wavelength = self.wavelength(np.arange(SIZE, dtype=np.float64), np.repeat(line, SIZE), aperture, shift[0])
         return np.asarray(image, dtype=np.float64), wavelength, electrons, trace
 
-    def expose_slit(self, density: Floats, slit: Slit, shift: tuple[float, float], mjd: float) -> Floats:
+    def expose_slit(
+        self, density: Floats, aperture: SimulatedAperture, shift: tuple[float, float], mjd: float
+    ) -> Floats:
         """Return the image of even light of that spectrum in the slit, bars and ends in shadow.
 
         `density` is electrons per second, Angstrom and row on the fine grid, already blurred by the slit.
         """
         line, x = self.lines(mjd), np.arange(SIZE, dtype=np.float64)
         total = self._cumulative(density)
-        light = np.interp(self.wavelength(x + 0.5, line, slit, shift[0]), self.fine, total)
-        light -= np.interp(self.wavelength(x - 0.5, line, slit, shift[0]), self.fine, total)
-        return np.asarray(light * slit_opening(line, slit, shift[1]), dtype=np.float64)
+        light = np.interp(self.wavelength(x + 0.5, line, aperture, shift[0]), self.fine, total)
+        light -= np.interp(self.wavelength(x - 0.5, line, aperture, shift[0]), self.fine, total)
+        return np.asarray(light * slit_opening(line, aperture, shift[1]), dtype=np.float64)
 
     def _cumulative(self, density: Floats) -> Floats:
         steps = 0.5 * (density[1:] + density[:-1]) * np.diff(self.fine)
         return np.concatenate([[0.0], np.cumsum(steps)])
 
 
-def slit_reference(slit: Slit, shift: float) -> float:
+def slit_reference(aperture: SimulatedAperture, shift: float) -> float:
     """Return the line of the slit's centre."""
-    return A2CENTER - 1.0 + shift + slit.offset2 / SCALE
+    return A2CENTER - 1.0 + shift + aperture.offset2 / SCALE
 
 
-def slit_opening(line: Floats, slit: Slit, shift: float) -> Floats:
+def slit_opening(line: Floats, aperture: SimulatedAperture, shift: float) -> Floats:
     """Return the part of each pixel, by its line, that neither a bar nor the slit's end shadows."""
-    centre = slit_reference(slit, shift)
-    half = 0.5 * slit.height / SCALE
+    centre = slit_reference(aperture, shift)
+    half = 0.5 * aperture.height / SCALE
     opening = np.clip(half + 0.5 - np.abs(line - centre), 0.0, 1.0)
-    for place, width in slit.bars:
+    for place, width in aperture.bars:
         low, high = centre + (place - 0.5 * width) / SCALE, centre + (place + 0.5 * width) / SCALE
         opening = opening - np.clip(np.minimum(line + 0.5, high) - np.maximum(line - 0.5, low), 0.0, 1.0)
     return np.asarray(np.clip(opening, 0.0, 1.0), dtype=np.float64)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from gpucti.detector import DARK_SLOPE, DARK_TEMPERATURE, DQ_BLEMISH, DQ_HOT, OVERSCAN_ROWS
+from gpucti.detector import DQ_BLEMISH
 from gpucti.synthetic import files, tables
 from gpucti.synthetic.detector import AMP, BIAS_NOISE, Detector
-from gpucti.synthetic.instrument import ATODGAIN, READ_NOISE
+from gpucti.synthetic.instrument import ATODGAIN, DRK_VS_T, READ_NOISE, REF_TEMP, VIRTUAL
 from gpucti.synthetic.optics import Mode
 from gpucti.synthetic.schedule import DARK_SECONDS, Schedule, superdark_name
 from gpucti.synthetic.sky import PHOTZPT
@@ -24,7 +24,11 @@ Maker = Callable[[], Sequence[Any]]
 def reference_files(oref: Path, plan: Schedule, detector: Detector, gz: str) -> Iterator[tuple[Path, Maker]]:
     """Yield the path of every reference file, ``gz`` added to its name, and what makes its HDUs."""
     modes = sorted(
-        {Mode(one.what.opt_elem, one.what.cenwave or 0) for one in plan.science if not one.what.is_image}
+        {
+            Mode(planned.what.opt_elem, planned.what.cenwave or 0)
+            for planned in plan.science
+            if not planned.what.is_image
+        }
         or {Mode("G430L", 4300)},
         key=lambda mode: (mode.name, mode.cenwave),
     )
@@ -37,11 +41,11 @@ def reference_files(oref: Path, plan: Schedule, detector: Detector, gz: str) -> 
         oref / f"sim_imp.fits{gz}",
         lambda: files.reference_table("sim_imp.fits", tables.imphttab(), PHOTZPT=PHOTZPT, PARNUM=1, DBTABLE="IMPHTTAB"),
     )
-    for gain in sorted({1, *(one.what.gain for one in plan.science)}):
+    for gain in sorted({1, *(planned.what.gain for planned in plan.science)}):
         yield oref / f"sim_g{gain}_bia.fits{gz}", partial(_bias, detector, gain)
     yield oref / f"sim_pfl.fits{gz}", lambda: files.reference_image(
         "sim_pfl.fits", "PIXEL-TO-PIXEL FLAT", "pixel flat",
-        (detector.pixel_flat, 1e-3 * detector.pixel_flat, detector.bad_bits & DQ_BLEMISH), OPT_ELEM="ANY",
+        (detector.pixel_flat, 1e-3 * detector.pixel_flat, detector.bad_bits & np.int16(DQ_BLEMISH)), OPT_ELEM="ANY",
     )  # fmt: skip
     yield oref / f"sim_lfl.fits{gz}", lambda: files.reference_image(
         "sim_lfl.fits", "LOW ORDER FLAT", "low-order flat",
@@ -69,14 +73,14 @@ def _superdark(detector: Detector, plan: Schedule, period: int, week: int) -> li
     starts = [dark.start for dark in plan.darks if (dark.period, dark.week) == (period, week)]
     middle, name = sum(starts) / len(starts), superdark_name(period, week)
     expected = detector.dark_rate(middle) * DARK_SECONDS
-    arrived = detector.transfer(expected, middle)[OVERSCAN_ROWS:]
+    arrived = detector.transfer(expected, middle)[VIRTUAL:]
     error = np.sqrt((np.maximum(arrived, 0.0) + READ_NOISE[1] ** 2) / len(starts)) / DARK_SECONDS
     rate = arrived / DARK_SECONDS + error * detector.rng(name).normal(size=error.shape)
-    bits = np.where(rate > np.median(rate) + 0.1, DQ_HOT, 0).astype(np.int16)
+    bits = np.where(rate > np.median(rate) + 0.1, 16, 0).astype(np.int16)
     anything = {key: "ANY" for key in ("CCDAMP", "OPT_ELEM", "APERTURE", "OBSTYPE")}
     return files.reference_image(
         name, "DARK IMAGE", f"dark of week {week}, trails not removed", (rate, error, bits), **anything,
-        CCDGAIN=-1, CCDOFFST=-1, BINAXIS1=1, BINAXIS2=1, REF_TEMP=DARK_TEMPERATURE, DRK_VS_T=DARK_SLOPE,
+        CCDGAIN=-1, CCDOFFST=-1, BINAXIS1=1, BINAXIS2=1, REF_TEMP=REF_TEMP, DRK_VS_T=DRK_VS_T,
     )  # fmt: skip
 
 
@@ -86,8 +90,8 @@ def dark_truth(detector: Detector, plan: Schedule) -> list[Any]:
     image = fits.ImageHDU(detector.dark_base.astype(np.float32), name="RATE")
     image.header["BUNIT"] = "ELECTRONS/S"
     image.header["MJD"] = (plan.anneals[0], "when this was the dark rate; see WARM")
-    image.header["REF_TEMP"] = (DARK_TEMPERATURE, "[degC] housing temperature of these rates")
-    image.header["DRK_VS_T"] = (DARK_SLOPE, "[1/degC] change of the rates")
+    image.header["REF_TEMP"] = (REF_TEMP, "[degC] housing temperature of these rates")
+    image.header["DRK_VS_T"] = (DRK_VS_T, "[1/degC] change of the rates")
     table = files.table_hdu("WARM", {
         "X": ("J", "pixel", warm.column + 1), "Y": ("J", "pixel", warm.row + 1),
         "RATE": ("D", "electron/s", warm.rate), "START": ("D", "MJD", warm.start),

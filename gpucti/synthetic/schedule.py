@@ -182,7 +182,7 @@ class Schedule:
         periods: int,
         gain: int | None,
     ) -> Schedule:
-        """Lay out a visit; the arguments are those of `gpucti.visit.simulate_visit`."""
+        """Lay out a visit; the arguments are those of `gpucti.simulate_visit`."""
         counts = _counts(weeks, darks_per_week)
         whole("periods", periods, 1, 9)
         length = max(PERIOD_DAYS, WEEK_DAYS * len(counts))
@@ -202,22 +202,17 @@ class Schedule:
         )
         if isinstance(exposures, (str, Observation)):
             exposures = (exposures,)
-        wanted = [_observation(one, gain) for one in exposures]
+        wanted = [_observation(exposure, gain) for exposure in exposures]
         whole("number of exposures", len(wanted), 1, 99)
         science = []
         for k, what in enumerate(wanted):
-            what = replace(
-                what,
-                period=whole(
-                    "period", 1 + k * periods // len(wanted) if what.period is None else what.period, 1, periods
-                ),
-                week=whole("week", min(2, len(counts)) if what.week is None else what.week, 1, len(counts)),
-            )
-            assert what.period is not None and what.week is not None
-            day = WEEK_DAYS * (what.week - 1) + 3.05 + 0.15 * k % 1.5
-            first = seconds_later(anneals[what.period - 1], 86400.0 * day)
+            period = whole("period", 1 + k * periods // len(wanted) if what.period is None else what.period, 1, periods)
+            week = whole("week", min(2, len(counts)) if what.week is None else what.week, 1, len(counts))
+            day = WEEK_DAYS * (week - 1) + 3.05 + 0.15 * k % 1.5
+            first = seconds_later(anneals[period - 1], 86400.0 * day)
             starts = tuple(seconds_later(first, i * (what.exptime + PAUSE)) for i in range(what.n_imsets))
-            science.append(Planned(what, f"ogv1{k + 1:02d}010", starts, superdark_name(what.period, what.week)))
+            placed = replace(what, period=period, week=week)
+            science.append(Planned(placed, f"ogv1{k + 1:02d}010", starts, superdark_name(period, week)))
         return cls(tuple(science), darks, anneals)
 
 
@@ -231,11 +226,11 @@ def _dark_day(k: int, n: int) -> float:
     return 1.1 + 4.8 * (k + 0.5) / n
 
 
-def _observation(one: str | Observation, gain: int | None) -> Observation:
+def _observation(exposure: str | Observation, gain: int | None) -> Observation:
     """Return what a word stands for: ``image``, ``spectrum``, a grating, or a grating and a wavelength."""
-    if isinstance(one, Observation):
-        return one
-    words = str(one).split()
+    if isinstance(exposure, Observation):
+        return exposure
+    words = str(exposure).split()
     chosen: dict[str, Any] = {} if gain is None else {"gain": gain}
     if words == ["image"]:
         return Observation(**chosen)
@@ -243,8 +238,8 @@ def _observation(one: str | Observation, gain: int | None) -> Observation:
         words = ["G430L"]
     if not words or words[0] not in GRATINGS or len(words) > 2 or (len(words) == 2 and not words[1].isdigit()):
         raise InputError(
-            f"exposure is {one!r}; expected 'image', 'spectrum', a grating ({', '.join(GRATINGS)}), a grating and a "
-            "wavelength ('G750M 6768'), or an Observation"
+            f"exposure is {exposure!r}; expected 'image', 'spectrum', a grating ({', '.join(GRATINGS)}), a grating "
+            "and a wavelength ('G750M 6768'), or an Observation"
         )
     wave = int(words[1]) if len(words) == 2 else None
     return Observation(words[0], wave, exptime=700.0, **chosen)

@@ -64,7 +64,7 @@ def make_stars(rng: np.random.Generator, n: int, faintest: float, brightest: flo
     cells: dict[tuple[int, int], list[tuple[float, float]]] = {}
     for x, y in rng.uniform(8.0, SIZE - 9.0, (4 * n, 2)):
         cell = int(x // SPACING), int(y // SPACING)
-        near = (one for i in (-1, 0, 1) for j in (-1, 0, 1) for one in cells.get((cell[0] + i, cell[1] + j), ()))
+        near = (star for i in (-1, 0, 1) for j in (-1, 0, 1) for star in cells.get((cell[0] + i, cell[1] + j), ()))
         if all((x - a) ** 2 + (y - b) ** 2 >= SPACING**2 for a, b in near):
             cells.setdefault(cell, []).append((x, y))
             kept.append((x, y))

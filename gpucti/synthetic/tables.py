@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from gpucti.detector import OVERSCAN_COLS, OVERSCAN_ROWS
 from gpucti.synthetic import sky
 from gpucti.synthetic.detector import Detector
 from gpucti.synthetic.instrument import (
@@ -23,9 +22,11 @@ from gpucti.synthetic.instrument import (
     SATURATE,
     SCALE,
     SENSITIVITY_TEMP,
+    SERIAL,
     SIZE,
     SLITS,
     TABLE_ROWS,
+    VIRTUAL,
     enclosed,
     sensitivity_trend,
     trend_grid,
@@ -108,8 +109,8 @@ def ccd() -> Table:
 def bpx(detector: Detector) -> Table:
     """BPIXTAB: bad columns and small blemishes."""
     columns = [Column("OPT_ELEM", "8A"), *(Column(n, "I") for n in ("PIX1", "PIX2", "LENGTH", "AXIS", "VALUE"))]
-    rows = [("ANY", one.x, one.y, one.length, one.axis, one.bits) for one in detector.bad_pixels]
-    size = {"SIZAXIS1": SIZE + 2 * OVERSCAN_COLS, "SIZAXIS2": SIZE + OVERSCAN_ROWS}
+    rows = [("ANY", pixel.x, pixel.y, pixel.length, pixel.axis, pixel.bits) for pixel in detector.bad_pixels]
+    size = {"SIZAXIS1": SIZE + 2 * SERIAL, "SIZAXIS2": SIZE + VIRTUAL}
     return Table("BAD PIXELS", "bad pixels", columns, rows, size, plain=True)
 
 
@@ -152,9 +153,20 @@ def apd() -> Table:
     columns += [Column("ANGLE", "D", "degree"), *(Column(n, "D", "arcsec") for n in ("OFFSET1", "OFFSET2"))]
     columns += [Column("NBARS", "I"), *(Column(name, "D", "arcsec") for name in names)]
     rows = []
-    for name, one in APERTURES.items():
-        bars = [value for bar in (*one.bars, *((0.0, 0.0),) * (3 - len(one.bars))) for value in bar]
-        rows.append((name, one.width, one.height, 0.315, one.offset1, one.offset2, len(one.bars), *bars))
+    for name, aperture in APERTURES.items():
+        bars = [value for bar in (*aperture.bars, *((0.0, 0.0),) * (3 - len(aperture.bars))) for value in bar]
+        rows.append(
+            (
+                name,
+                aperture.width,
+                aperture.height,
+                0.315,
+                aperture.offset1,
+                aperture.offset2,
+                len(aperture.bars),
+                *bars,
+            )
+        )
     return Table("APERTURE DESCRIPTION TABLE", "apertures", columns, rows)
 
 
@@ -163,7 +175,7 @@ def apt() -> Table:
     wave = np.linspace(1500.0, 11000.0, 40)
     columns = [Column("APERTURE", "16A"), Column("NELEM", "I")]
     columns += [Column("WAVELENGTH", "40D", "angstrom"), Column("THROUGHPUT", "40E")]
-    rows = [(name, wave.size, wave, one.transmission(wave)) for name, one in APERTURES.items()]
+    rows = [(name, wave.size, wave, aperture.transmission(wave)) for name, aperture in APERTURES.items()]
     return Table("APERTURE THROUGHPUT TABLE", "aperture throughputs", columns, rows)
 
 
@@ -200,7 +212,7 @@ def pct(modes: Iterable[Mode]) -> Table:
     """PCTAB: light inside boxes of several heights in units of the standard one; no grating in it, so no doubles."""
     columns = [Column("APERTURE", "16A"), Column("CENWAVE", "I", "angstrom"), Column("EXTRHEIGHT", "I", "pixel")]
     columns += [Column("NELEM", "I"), Column("WAVELENGTH", "16D", "angstrom"), Column("THROUGHPUT", "16E")]
-    widest = {mode.cenwave: mode for mode in sorted(modes, key=lambda one: one.grating.dispersion)}
+    widest = {mode.cenwave: mode for mode in sorted(modes, key=lambda mode: mode.grating.dispersion)}
     rows = [
         (
             slit,

@@ -18,8 +18,9 @@ from gpucti.backends.base import Backend
 from gpucti.darks.anneals import AnnealPeriod, Dark, write_anneals
 from gpucti.errors import InputError, OutputExistsError
 from gpucti.io.atomic import atomic_output
+from gpucti.io.fitsfile import write_hdus
 from gpucti.model.pctetab import Pctetab
-from gpucti.synthetic import files, headers
+from gpucti.synthetic import headers
 from gpucti.synthetic.detector import Detector
 from gpucti.synthetic.exposures import dark_hdus, science_files, temperature_hdus, wavecal_hdus
 from gpucti.synthetic.references import Maker, dark_truth, reference_files
@@ -34,6 +35,7 @@ DEFAULT_MJD = 58240.2
 #: Names in the folder of a visit.
 SCIENCE, DARKS, OREF, TRUTH, REF = "science", "darks", "oref", "truth", "ref"
 ANNEALS, README, MANIFEST = "anneals.json", "README.txt", "files.txt"
+VisitProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def simulate_visit(
     compress: bool = False,
     device: str | int | Backend | None = "auto",
     overwrite: bool = False,
-    progress: Callable[[str], None] | None = None,
+    progress: VisitProgress | None = None,
 ) -> Visit:
     """Write a synthetic visit: everything that a pipeline from raw exposures needs, and what it should find.
 
@@ -142,7 +144,7 @@ def simulate_visit(
     detector = Detector(seed, plan.anneals, Pctetab.default(), backend)
     _prepare(folder, overwrite=overwrite)
     science, darks, oref, truth, ref, anneals = (folder / part for part in (SCIENCE, DARKS, OREF, TRUTH, REF, ANNEALS))
-    roots = tuple(one.root for one in plan.science)
+    roots = tuple(planned.root for planned in plan.science)
     visit = Visit(folder, science, darks, oref, truth, ref, anneals, roots)
     for path in (visit.science, visit.darks, visit.oref, visit.truth, visit.ref):
         path.mkdir(parents=True, exist_ok=True)
@@ -150,7 +152,7 @@ def simulate_visit(
     for path, make in _files(visit, plan, detector, ".gz" if compress else ""):
         if progress is not None:
             progress(path.relative_to(folder).as_posix())
-        files.write(path, make(), overwrite=overwrite)
+        write_hdus(make(), path, overwrite=overwrite)
         written.append(path)
     write_anneals(_anneals(plan), visit.anneals, overwrite=overwrite)
     made = sorted(path.relative_to(folder).as_posix() for path in (*written, visit.anneals, folder / README))
@@ -163,15 +165,15 @@ def simulate_visit(
 
 def _files(visit: Visit, plan: Schedule, detector: Detector, gz: str) -> Iterator[tuple[Path, Maker]]:
     """Yield every FITS file of a visit and what makes its HDUs."""
-    for one in plan.science:
-        made = cache(partial(science_files, one, detector))  # one simulation, two files
-        yield visit.science / f"{one.root}_raw.fits{gz}", partial(_part, made, "raw")
-        yield visit.truth / f"{one.root}_truth.fits", partial(_part, made, "truth")
-        if not one.what.is_image:
-            yield visit.science / f"{one.root}_wav.fits{gz}", partial(wavecal_hdus, one, detector)
-            for name, start in zip(one.expnames, one.starts, strict=True):
+    for planned in plan.science:
+        made = cache(partial(science_files, planned, detector))  # one simulation, two files
+        yield visit.science / f"{planned.root}_raw.fits{gz}", partial(_part, made, "raw")
+        yield visit.truth / f"{planned.root}_truth.fits", partial(_part, made, "truth")
+        if not planned.what.is_image:
+            yield visit.science / f"{planned.root}_wav.fits{gz}", partial(wavecal_hdus, planned, detector)
+            for name, start in zip(planned.expnames, planned.starts, strict=True):
                 path = visit.science / f"{name[:8]}j_epc.fits{gz}"
-                yield path, partial(temperature_hdus, start, one.what.exptime)
+                yield path, partial(temperature_hdus, start, planned.what.exptime)
     for dark in plan.darks:
         yield visit.darks / f"{dark.root}_flt.fits{gz}", partial(dark_hdus, dark, detector)
     yield visit.truth / "dark_rate.fits", partial(dark_truth, detector, plan)
@@ -190,9 +192,9 @@ def _anneals(plan: Schedule) -> list[AnnealPeriod]:
     for number, start in enumerate(bounds):
         end = instant(bounds[number + 1]) if number + 1 < len(bounds) else None
         darks = [
-            Dark(one.root.upper(), headers.DARK_PROGRAMME, instant(one.start), DARK_SECONDS)
-            for one in plan.darks
-            if one.period == number
+            Dark(dark.root.upper(), headers.DARK_PROGRAMME, instant(dark.start), DARK_SECONDS)
+            for dark in plan.darks
+            if dark.period == number
         ]
         if darks:
             other, short = instant(start + 2.2), instant(start + 3.4)
@@ -205,9 +207,9 @@ def _anneals(plan: Schedule) -> list[AnnealPeriod]:
 
 def _readme(plan: Schedule, seed: int) -> str:
     science = "".join(
-        f"  {one.root}  {one.what.title}, {one.what.n_imsets} x {one.what.exptime:g} s, gain {one.what.gain}, "
-        f"{instant(one.starts[0])}\n"
-        for one in plan.science
+        f"  {planned.root}  {planned.what.title}, {planned.what.n_imsets} x {planned.what.exptime:g} s, "
+        f"gain {planned.what.gain}, {instant(planned.starts[0])}\n"
+        for planned in plan.science
     )
     n, first = len(plan.anneals) - 1, instant(plan.anneals[0])
     days = f"{len(plan.darks)} component darks of {n} annealing period{'s' * (n > 1)}, from {first} on"

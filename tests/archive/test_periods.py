@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from gpucti.archive.periods import GROUP, Catalogue, Exposure, PeriodFinder, boundaries, settled
+from gpucti.archive.periods import GROUP, Catalogue, DarkRecord, PeriodFinder, boundaries, settled
 from gpucti.archive.programmes import Kind, KnownProgrammes, Programmes, kind_of_cadence, kind_of_title
 from gpucti.darks.anneals import AnnealPeriod
 from gpucti.errors import ArchiveError, InputError
@@ -30,14 +30,14 @@ class Searches:
     """Searches an archive as the server does, and counts."""
 
     def __init__(self, archive: Archive) -> None:
-        self.rows = [Exposure(dark.name, dark.start, dark.exptime, dark.programme) for dark in archive.darks]
+        self.rows = [DarkRecord(dark.name, dark.start, dark.exptime, dark.programme) for dark in archive.darks]
         self.starts = [row.start for row in self.rows]
         self.reset()
 
     def reset(self) -> None:
         self.count, self.longest = 0, timedelta(0)
 
-    def __call__(self, start: datetime, end: datetime) -> list[Exposure]:
+    def __call__(self, start: datetime, end: datetime) -> list[DarkRecord]:
         self.count += 1
         self.longest = max(self.longest, end - start)
         return self.rows[bisect_left(self.starts, start) : bisect_right(self.starts, end)]
@@ -77,6 +77,7 @@ def dates(truth: Truth, step: float) -> list[datetime]:
     return sorted(when for when in [*days, *near] if when <= END)
 
 
+@pytest.mark.slow
 def test_every_date(archive: Archive) -> None:
     """Oracle: the direct count on the whole archive; three searches at most, none longer than 480 days."""
     truth = Truth(archive)
@@ -165,13 +166,13 @@ def test_overrides(archive: Archive) -> None:
             finder.period(early - timedelta(days=1) if given[0] else late)
 
 
-def row(day: float, programme: int = 12404, exptime: float = 1100.0) -> Exposure:
+def row(day: float, programme: int = 12404, exptime: float = 1100.0) -> DarkRecord:
     when = datetime(2012, 1, 1) + timedelta(days=day)
-    return Exposure(f"O{int(day * 1000):07d}{programme % 10}", when, exptime, programme)
+    return DarkRecord(f"O{int(day * 1000):07d}{programme % 10}", when, exptime, programme)
 
 
-def finder_of(*rows: Exposure, title: str | None = None, now: float = 400.0) -> PeriodFinder:
-    def search(start: datetime, end: datetime) -> list[Exposure]:
+def finder_of(*rows: DarkRecord, title: str | None = None, now: float = 400.0) -> PeriodFinder:
+    def search(start: datetime, end: datetime) -> list[DarkRecord]:
         return [one for one in rows if start <= one.start <= end]
 
     return PeriodFinder(Catalogue(search), Programmes(lambda *_: title), datetime(2012, 1, 1) + timedelta(days=now))

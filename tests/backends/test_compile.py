@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gpucti.backends._cuda import SIZES, compiler_options, numbered, source
+from gpucti.backends._cuda_device import DEFINITIONS, compiler_options, literal, numbered, parameters, source
 
 FILES = ("readout", "restore", "noise")
 #: Turing, Ampere, Hopper, Blackwell.
@@ -69,24 +69,52 @@ def test_every_kernel_compiles_without_spilling_registers(nvrtc, file, target):
     assert compiled, f"{log}\n{numbered(code)}"
     assert "warning" not in log
     spills = [int(number) for number in re.findall(r"(\d+) bytes spill", log)]
-    assert len(spills) == 2 * len(re.findall(r'extern "C" __global__', code)), log
+    assert len(spills) == 2 * len(parameters(file)), log
     assert set(spills) == {0}, log
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_kernels_compile_with_the_sizes_that_they_bring(nvrtc, file):
+def test_kernels_compile_with_the_constants_that_they_bring(nvrtc, file):
     compiled, log = build(nvrtc, source(file), "--std=c++17", "--gpu-architecture=sm_80")
     assert compiled, log
 
 
+#: A constant that a kernel file brings for the case that it is compiled alone.
+BROUGHT = re.compile(r"#ifndef (\w+)\n#define \1 (.*?) *(?://.*)?\n#endif")
+
+
 @pytest.mark.parametrize("file", FILES)
-def test_sizes_in_the_kernels_are_those_of_the_package(file):
-    brought = re.findall(r"#ifndef (\w+)\n#define \1 (\d+)", source(file))
+def test_constants_that_the_kernels_bring_are_those_of_the_package(file):
+    brought = BROUGHT.findall(source(file))
     assert brought
-    assert all(SIZES[name] == int(value) for name, value in brought)
+    assert all(literal(DEFINITIONS[name]) == value.replace(" ", "") for name, value in brought)
+
+
+def test_constants_reach_the_kernels_as_definitions_alone():
+    """Oracle: the loader's definitions: every one is used, and none stands in a kernel as a literal."""
+    code = "".join(re.sub(r"//.*", "", BROUGHT.sub("", re.sub(r"/\*[\s\S]*?\*/", "", source(file)))) for file in FILES)
+    words = set(re.findall(r"[A-Za-z_]\w*", code))
+    assert DEFINITIONS.keys() <= words
+    numbers = {float(number) for number in re.findall(r"(?<![\w.])\d+(?:\.\d*)?(?![\w.])", code)}
+    constants = {float(number) for value in DEFINITIONS.values() for number in literal(value).split(",")}
+    assert {1.0, 2.0, 9.0} <= numbers  # the search finds whole numbers and others
+    assert not numbers & constants
+
+
+def test_definitions_reach_the_compiler_whole(nvrtc):
+    """Oracle: the package's constants; a compiler driver may take a comma for the end of a definition."""
+    checks = ""
+    for name, value in DEFINITIONS.items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        checks += f"constexpr double of_{name}[] = {{{name}}};\n"
+        checks += f'static_assert(sizeof(of_{name}) == {len(numbers)} * sizeof(double), "");\n'
+        checks += "".join(f'static_assert(of_{name}[{i}] == {number!r}, "");\n' for i, number in enumerate(numbers))
+    compiled, log = build(nvrtc, checks, *compiler_options())
+    assert compiled, log
+    assert not build(nvrtc, checks.replace("0.6", "0.7"), *compiler_options())[0]  # the checks check
 
 
 def test_a_broken_kernel_is_reported_with_its_line(nvrtc):
-    compiled, log = build(nvrtc, source("noise").replace("double value = split[pixel];", "double value = ;"))
+    compiled, log = build(nvrtc, source("noise").replace("double value = noise[pixel];", "double value = ;"))
     assert not compiled
     assert "kernel.cu(" in log

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from gpucti.backends._cuda import BLOCK, CudaBackend, Gpu, geometry, layout, native, numbered, source
+from gpucti.backends._cuda import BLOCK, CudaBackend, geometry, layout, native
+from gpucti.backends._cuda_device import Gpu, in_order, numbered, parameters, source
 from gpucti.errors import BackendUnavailable, InputError
 from gpucti.model.pctetab import Pctetab
 
@@ -77,11 +78,45 @@ def test_a_kernel_file_is_compiled_at_its_first_use_and_once(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     gpu = Gpu(0)
     assert FakeModule.made == []
-    gpu.launch("noise", "split_noise", (4, 128), 1, 2)
-    gpu.launch("noise", "limit_noise", (5, 128))
+    given = {"steps": "C", "cols": 3, "squares": "A", "rows": 2, "read_noise": 5}
+    gpu.launch("noise", "choose_steps", (4, 128), **given)
+    gpu.launch("noise", "choose_steps", (5, 128), **given)
     module, *launched = FakeModule.made
     assert module.code == source("noise")
-    assert launched == [("split_noise", (4,), (128,), (1, 2)), ("limit_noise", (5,), (128,), ())]
+    arguments = ("A", 5.0, "C", 2, 3)
+    assert launched == [("choose_steps", (4,), (128,), arguments), ("choose_steps", (5,), (128,), arguments)]
+
+
+def test_arguments_come_in_the_order_and_width_of_the_parameters():
+    """Oracle: the declaration of limit_noise, read here by a human."""
+    names = "stack noise read_noise limited signal n_pixels rows cols".split()
+    kinds = [None, None, np.float64, None, None, np.int64, np.int32, np.int32]
+    found = in_order("noise", "limit_noise", {name: names.index(name) for name in reversed(names)})
+    assert found == tuple(range(8))
+    assert all(type(value) is (kind or int) for value, kind in zip(found, kinds, strict=True))
+
+
+@pytest.mark.parametrize("file", ["readout", "restore", "noise"])
+def test_every_kernel_is_found_with_parameters_of_known_types(file):
+    """Oracle: the text, counted."""
+    known = {f"{const}{kind}{star}" for const in ("", "const ") for kind in ("double", "int", "short") for star in "*"}
+    found = parameters(file)
+    assert len(found) == source(file).count("__global__ void ")
+    assert {kind for kinds in found.values() for kind in kinds.values()} <= known | {"int", "long long", "double"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"steps": None}, "choose_steps of kernels/noise.cu: missing arguments: steps; unknown arguments: none"),
+        ({"step": 1}, "missing arguments: none; unknown arguments: step"),
+    ],
+)
+def test_arguments_of_other_names_are_refused(change, words):
+    given = {"squares": 1, "read_noise": 2.0, "steps": 3, "rows": 4, "cols": 5} | change
+    given = {name: value for name, value in given.items() if value is not None}
+    with pytest.raises(TypeError, match=words):
+        in_order("noise", "choose_steps", given)
 
 
 def test_a_kernel_that_does_not_compile_shows_its_numbered_source(monkeypatch):

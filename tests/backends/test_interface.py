@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import pytest
 
+import gpucti
 from gpucti.backends import available, get_backend
 from gpucti.backends._cuda import CudaBackend
 from gpucti.backends._numba import NumbaBackend
@@ -18,6 +21,7 @@ from gpucti.backends.base import Backend
 from gpucti.errors import BackendUnavailable, InputError
 from gpucti.model.pctetab import Pctetab
 
+ROOT = Path(__file__).parents[2]
 TWINS = [NumpyBackend, NumbaBackend, CudaBackend]
 METHODS = [name for name, member in vars(Backend).items() if inspect.isfunction(member) and not name.startswith("_")]
 
@@ -35,6 +39,17 @@ def test_nothing_public_besides_the_protocol(twin: type) -> None:
     """Oracle: the Protocol."""
     public = {name for name in dir(twin) if not name.startswith("_")}
     assert public <= set(METHODS) | {"name", "xp"}
+
+
+@pytest.mark.parametrize("files", ["backends/_numpy.py", "backends/_numba_kernels.py", "kernels/*.cu*"])
+def test_names_are_those_of_the_glossary(files: str) -> None:
+    """Oracle: the table "Names in the code" in docs/algorithm.md."""
+    package = Path(gpucti.__file__).parent
+    text = "".join(path.read_text(encoding="utf-8") for path in package.glob(files))
+    table = (ROOT / "docs" / "algorithm.md").read_text(encoding="utf-8").partition("### Names in the code")[2]
+    names = [name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)]
+    assert len(names) > 15
+    assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
 
 
 @pytest.mark.parametrize(("name", "expected"), [("numpy", "numpy"), ("numba", "numba"), ("cpu", "numba")])

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from gpucti.backends import get_backend
-from gpucti.backends._cuda import CudaBackend, Gpu
+from gpucti.backends._cuda import CudaBackend
+from gpucti.backends._cuda_device import Gpu, parameters
 from gpucti.backends.base import trap_scale
 from gpucti.model.pctetab import Pctetab
 from support.host_gpu import HostGpu
@@ -147,6 +148,19 @@ def test_the_stand_in_has_the_interface_of_a_gpu():
     for name, member in vars(HostGpu).items():
         if inspect.isfunction(member) and not name.startswith("_"):
             assert list(inspect.signature(member).parameters) == list(inspect.signature(getattr(Gpu, name)).parameters)
+
+
+def test_every_kernel_is_launched(libraries):
+    """Oracle: the kernel files; the stand-in refuses a launch whose names or types are not the kernel's."""
+    launched = set()
+    for most_lanes in (1, 32):
+        cuda = CudaBackend(gpu=HostGpu(libraries), most_lanes=most_lanes)
+        stack, ones, options = np.full((1, 9, 3), 50.0), (np.ones(1), np.ones(3)), PCTETAB.options()
+        traps = PCTETAB.traps(MJD, options.shft_nit)
+        cuda.remove_cti(cuda.split_noise(stack, options)[0], *ones, traps, options, keep_scale=True)
+        cuda.add_cti(stack, *ones, traps)
+        launched.update(cuda._gpu.launched)
+    assert launched == {kernel for file in ("readout", "restore", "noise") for kernel in parameters(file)}
 
 
 def test_an_empty_stack_stays_empty(cuda):

@@ -81,6 +81,7 @@ def test_other_numbers_of_passes(twin: Backend, table: Pctetab, sim_nit: int, sh
     np.testing.assert_allclose(ours.signal, theirs.signal, rtol=0, atol=ELECTRONS)
 
 
+@pytest.mark.slow
 def test_repair_of_every_column(twin: Backend, table: Pctetab) -> None:
     """Oracle: the NumPy backend, on the frame of the speed demand (1.5 times the trap density of MJD 57000)."""
     stack = bright_repaired((1024, 48), np.random.default_rng(11))[np.newaxis]

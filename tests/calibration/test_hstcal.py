@@ -16,13 +16,13 @@ from astropy.io import fits
 
 from gpucti.calibration.base import Engine
 from gpucti.calibration.hstcal import HstcalEngine, available
+from gpucti.calibration.reffiles import References
 from gpucti.errors import EngineError, InputError, MissingFileError, OutputExistsError, ReferenceFileError
 from gpucti.io.exposure import Exposure
 from support.calstis_cases import CASES, digest
 from support.calstis_files import primary, reference_table, small_imset, write
 from support.recorded import calstis
-from support.stis_files import digest as file_digest
-from support.stis_files import listing
+from support.stis_files import digest as file_digest, listing
 from support.summaries import compare, summarize
 
 RUNS, WHY_NOT = available()
@@ -60,7 +60,7 @@ def test_bias_subtraction(tmp_path: Path) -> None:
     raw = Exposure.read(path)
     before = {each: file_digest(each) for each in (*folder.iterdir(), *(tmp_path / "ref (files)").iterdir())}
     here, environment = Path.cwd(), dict(os.environ)
-    made = HstcalEngine({"oref": str(tmp_path / "ref (files)")}).subtract_bias(raw)
+    made = HstcalEngine(References({"oref": str(tmp_path / "ref (files)")})).subtract_bias(raw)
     assert compare({"out": summarize(made.exposure)}, calstis("expected")["bias_d3"]["outputs"], "bias_d3") == []
     assert made.exposure.path == raw.path
     assert made.exposure.primary["FILENAME"] == "case_raw.fits"
@@ -77,7 +77,7 @@ def test_products_of_an_image(tmp_path: Path) -> None:
     path = oref_names(tmp_path, tmp_path / "oref", "case_cte.fits")
     outdir = tmp_path / "my products"
     outdir.mkdir()
-    made = HstcalEngine({"oref": f"{tmp_path}/oref/"}).calibrate(Exposure.read(path), outdir, SUFFIXES)
+    made = HstcalEngine(References({"oref": f"{tmp_path}/oref/"})).calibrate(Exposure.read(path), outdir, SUFFIXES)
     assert made.products == {kind: outdir / f"case_{SUFFIXES[kind]}.fits" for kind in ("crj", "flt", "sx2")}
     assert made.omitted == ()
     products = {kind: Exposure.read(path) for kind, path in made.products.items()}
@@ -94,7 +94,7 @@ def test_program_without_work_is_an_error(tmp_path: Path) -> None:
     fits.setval(tmp_path / "case_drk.fits", "PEDIGREE", value="DUMMY")
     exposure = Exposure.read(tmp_path / "case_blt.fits")
     with pytest.raises(EngineError, match=r"(?s)case_blt.fits: cs0.e ended with success but did not make flt.*DUMMY"):
-        HstcalEngine().calibrate(exposure, tmp_path, SUFFIXES)
+        HstcalEngine(References()).calibrate(exposure, tmp_path, SUFFIXES)
 
 
 @real
@@ -104,7 +104,7 @@ def test_error_of_the_program(tmp_path: Path) -> None:
     fits.setval(tmp_path / "case_blt.fits", "CCDOFFST", value=7)
     exposure = Exposure.read(tmp_path / "case_blt.fits")
     with pytest.raises(EngineError, match=r"(?s)stistools.calstis ended with status 1; its trailer ends with:.*CCDTAB"):
-        HstcalEngine().calibrate(exposure, tmp_path, SUFFIXES)
+        HstcalEngine(References()).calibrate(exposure, tmp_path, SUFFIXES)
 
 
 @real
@@ -114,7 +114,7 @@ def test_spectra_of_the_golden_visit(golden_visit: Path, tmp_path: Path, root: s
     """Oracle: cs0.e on the golden visit (there with CTECORR = OMIT): images by digest, tables by value."""
     raw = Exposure.read(golden_visit / "visit" / "science" / f"{root}_raw.fits")
     raw.primary["CTECORR"] = "OMIT"
-    engine = HstcalEngine({"oref": str(golden_visit / "visit" / "oref")})
+    engine = HstcalEngine(References({"oref": str(golden_visit / "visit" / "oref")}))
     assert all(need.path for need in engine.references(raw))
     made = engine.calibrate(raw, tmp_path, {kind: kind for kind in SUFFIXES})
     assert len(made.products) == (4 if root == "osy102010" else 3)
@@ -193,7 +193,7 @@ def exposure(tmp_path: Path) -> Exposure:
 
 def test_it_is_an_engine() -> None:
     """Oracle: the type checker's view of the protocol, as far as names go."""
-    engine = HstcalEngine({})
+    engine = HstcalEngine(References({}))
     assert engine.name == "hstcal"
     for name in ("describe", "supports", "references", "subtract_bias", "calibrate"):
         assert callable(getattr(engine, name)) and hasattr(Engine, name)
@@ -205,7 +205,7 @@ def test_missing_programs(programs: Programs, exposure: Exposure, tmp_path: Path
     runs, reason = available()
     assert not runs
     assert reason == "cs0.e not found on the PATH; install CalSTIS (package hstcal of conda-forge)"
-    engine = HstcalEngine()
+    engine = HstcalEngine(References())
     assert engine.supports(exposure) == [f"The hstcal engine cannot run here: {reason}."]
     assert engine.describe() == f"hstcal, cannot run: {reason}"
     for call in (lambda: engine.subtract_bias(exposure), lambda: engine.calibrate(exposure, tmp_path, SUFFIXES)):
@@ -225,8 +225,8 @@ def test_programs_on_a_path_of_its_own(programs: Programs, tmp_path: Path) -> No
     programs.add("cs0.e", "cs1.e", script='echo "9.9.9 (today)"')
     assert available()[0]
     assert not available({"PATH": str(tmp_path)})[0]
-    assert HstcalEngine().describe().startswith("hstcal, CalSTIS 9.9.9 (today), stistools ")
-    assert HstcalEngine({}).supports(Exposure.read(_plain(tmp_path))) == []
+    assert HstcalEngine(References()).describe().startswith("hstcal, CalSTIS 9.9.9 (today), stistools ")
+    assert HstcalEngine(References({})).supports(Exposure.read(_plain(tmp_path))) == []
 
 
 def _plain(folder: Path, **cards: Any) -> Path:
@@ -240,7 +240,7 @@ def test_a_program_that_fails(programs: Programs, exposure: Exposure, tmp_path: 
     lines = "; ".join(f"echo line {k}" for k in range(30))
     programs.add("cs0.e", "cs1.e", script=f'{lines}; echo "ERROR:   No row." >&2; echo; exit 2')
     names = listing(tmp_path)
-    engine = HstcalEngine({})
+    engine = HstcalEngine(References({}))
     with pytest.raises(EngineError) as caught:
         engine.subtract_bias(exposure) if task == "subtract_bias" else engine.calibrate(exposure, tmp_path, SUFFIXES)
     program = "basic2d" if task == "subtract_bias" else "calstis"
@@ -255,7 +255,7 @@ def test_a_program_that_crashes(programs: Programs, exposure: Exposure, tmp_path
     """Oracle: as above, without a trailer."""
     programs.add("cs0.e", "cs1.e", script="kill -SEGV $$")
     with pytest.raises(EngineError, match="ended with status 1; it wrote no trailer: is CalSTIS .hstcal. installed"):
-        HstcalEngine({}).calibrate(exposure, tmp_path, SUFFIXES)
+        HstcalEngine(References({})).calibrate(exposure, tmp_path, SUFFIXES)
 
 
 def test_a_program_that_cannot_start(programs: Programs, exposure: Exposure, tmp_path: Path) -> None:
@@ -263,13 +263,13 @@ def test_a_program_that_cannot_start(programs: Programs, exposure: Exposure, tmp
     programs.add("cs0.e", "cs1.e", script="exit 0")
     (programs.bin / "cs0.e").write_bytes(b"\x7fELF of another machine")
     with pytest.raises(EngineError, match=r"(?s)status 1; its trailer ends with:.*Exec format error"):
-        HstcalEngine({}).calibrate(exposure, tmp_path, SUFFIXES)
+        HstcalEngine(References({})).calibrate(exposure, tmp_path, SUFFIXES)
 
 
 def test_success_without_products(programs: Programs, exposure: Exposure, tmp_path: Path) -> None:
     """Oracle: exit status 0 is not believed."""
     programs.add("cs0.e", "cs1.e", script="echo nothing to do")
-    engine = HstcalEngine({})
+    engine = HstcalEngine(References({}))
     with pytest.raises(
         EngineError, match=r"CalSTIS ended with success but did not make the bias-subtracted image; its"
     ):
@@ -283,7 +283,7 @@ def test_a_product_that_is_none(programs: Programs, exposure: Exposure, tmp_path
     programs.add("cs0.e", "cs1.e", script="echo trailer; echo no FITS > case_blt_flt.fits")
     names = listing(tmp_path)
     with pytest.raises(EngineError, match=r"made a flt that cannot be used \(case_blt_flt.fits: is not a FITS file"):
-        HstcalEngine({}).calibrate(exposure, tmp_path, SUFFIXES)
+        HstcalEngine(References({})).calibrate(exposure, tmp_path, SUFFIXES)
     assert listing(tmp_path) == names
 
 
@@ -309,7 +309,7 @@ def test_the_programs_folder(programs: Programs, tmp_path: Path) -> None:
     script = f'{list_all}; cp "$1" case_blt_flt.fits; chmod u+w *; echo changed > case_wav.fits'
     programs.add("cs0.e", "cs1.e", script=script)
     before = {each: file_digest(each) for each in tmp_path.rglob("*") if each.is_file()}
-    engine = HstcalEngine({"oref": str(tmp_path / "oref"), "lampref": f"{lamp}/"})
+    engine = HstcalEngine(References({"oref": str(tmp_path / "oref"), "lampref": f"{lamp}/"}))
     made = engine.calibrate(Exposure.read(path), tmp_path / "oref", SUFFIXES)
     assert (
         made.trailer.splitlines()[:-1]
@@ -344,7 +344,7 @@ def test_strange_names(programs: Programs, tmp_path: Path) -> None:
     (tmp_path / "case_blt.fits").rename(tmp_path / "o1(a) b_blt.fits")
     shutil.copy(tmp_path / "o1(a) b_blt.fits", tmp_path / "lamp, of mine.fits")
     programs.add("cs0.e", "cs1.e", script='echo "$@"; find . -name "*_wav.fits"; cp "$1" exposure_flt.fits')
-    made = HstcalEngine({}).calibrate(Exposure.read(tmp_path / "o1(a) b_blt.fits"), tmp_path, SUFFIXES)
+    made = HstcalEngine(References({})).calibrate(Exposure.read(tmp_path / "o1(a) b_blt.fits"), tmp_path, SUFFIXES)
     assert made.trailer.splitlines() == ["exposure.fits -w wavecal_wav.fits", "./wavecal_wav.fits"]
     assert made.products == {"flt": tmp_path / "o1(a) b_flc.fits"}
 
@@ -352,7 +352,7 @@ def test_strange_names(programs: Programs, tmp_path: Path) -> None:
 def test_bias_subtraction_asks_for_these_steps(programs: Programs, exposure: Exposure) -> None:
     """Oracle: definition."""
     programs.add("cs0.e", "cs1.e", script='echo "$@"; cp "$1" "$2"')
-    made = HstcalEngine({}).subtract_bias(exposure)
+    made = HstcalEngine(References({})).subtract_bias(exposure)
     assert made.trailer == "case_blt.fits bias_subtracted.fits -dqi -blev -bias\n"
     assert made.exposure.path == exposure.path
     assert np.array_equal(made.exposure.imsets[3].sci, exposure.imsets[3].sci)
@@ -361,7 +361,7 @@ def test_bias_subtraction_asks_for_these_steps(programs: Programs, exposure: Exp
 def test_refusals(programs: Programs, exposure: Exposure, tmp_path: Path) -> None:
     """Oracle: definition: before CalSTIS runs, which would fail the test here."""
     programs.add("cs0.e", "cs1.e", script="touch case_blt_flt.fits")
-    engine = HstcalEngine({})
+    engine = HstcalEngine(References({}))
     with pytest.raises(InputError, match="makes flt, for which `suffixes` has no name"):
         engine.calibrate(exposure, tmp_path, {"crj": "crc"})
     (tmp_path / "case_flc.fits").touch()
@@ -394,7 +394,7 @@ def test_a_missing_wavecal(programs: Programs, tmp_path: Path) -> None:
         hdus[0].header.update({"WAVECORR": "PERFORM", "WAVECAL": "gone_wav.fits", "LAMPTAB": "case_ccd.fits"})
         hdus[0].header["APDESTAB"] = "case_ccd.fits"
     with pytest.raises((ReferenceFileError, MissingFileError), match=r"WAVECAL.*gone_wav.fits"):
-        HstcalEngine({}).calibrate(Exposure.read(tmp_path / "case_blt.fits"), tmp_path, SUFFIXES)
+        HstcalEngine(References({})).calibrate(Exposure.read(tmp_path / "case_blt.fits"), tmp_path, SUFFIXES)
 
 
 def test_a_temporary_folder_that_is_full(
@@ -404,7 +404,7 @@ def test_a_temporary_folder_that_is_full(
     programs.add("cs0.e", "cs1.e", script="exit 0")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     with pytest.raises(EngineError, match="cannot be brought into the temporary folder of CalSTIS"):
-        HstcalEngine({}).subtract_bias(exposure)
+        HstcalEngine(References({})).subtract_bias(exposure)
 
 
 def test_with_stistools_itself(
@@ -413,6 +413,6 @@ def test_with_stistools_itself(
     """Oracle: the arguments that stistools gives to the programs."""
     monkeypatch.delenv("PYTHONPATH")
     programs.add("cs0.e", "cs1.e", script='echo "$@"; cp "$1" "$2"')
-    made = HstcalEngine({}).subtract_bias(exposure)
+    made = HstcalEngine(References({})).subtract_bias(exposure)
     assert made.trailer == "case_blt.fits bias_subtracted.fits -dqi -blev -bias -stat\n"
     assert np.array_equal(made.exposure.imsets[0].sci, exposure.imsets[0].sci)

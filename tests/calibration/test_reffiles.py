@@ -13,12 +13,18 @@ import pytest
 from astropy.io import fits
 
 from gpucti.calibration.refdata import is_dummy
-from gpucti.calibration.reffiles import References, reference_name, stored, stored_double
-from gpucti.errors import InputError, ReferenceFileError
+from gpucti.calibration.reffiles import HeaderReferences, References, stored, stored_double
+from gpucti.errors import InputError, MissingFileError, ReferenceFileError
+from gpucti.io.cards import Cards
 from support.calstis_files import reference_image, reference_table
 from support.stis_files import quiet_astropy
 
 PIXELS = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+
+def named(header: fits.Header, folder: Path, **environment: str) -> HeaderReferences:
+    """Return the reference files that a header in a folder names."""
+    return HeaderReferences(Cards(header, "primary header"), folder, References(environment))
 
 
 def table(folder: Path) -> Path:
@@ -49,12 +55,12 @@ def test_double_keywords_hold_thirteen_digits() -> None:
 @pytest.mark.parametrize("text", ["N/A", "n/a", "  ", ""])
 def test_no_file(text: str, tmp_path: Path) -> None:
     """Oracle: spec 1.1: blank or N/A in any case means no file, and so does a missing keyword."""
-    header, references = fits.Header({"DARKFILE": text}), References({})
-    assert references.find(header, "DARKFILE", tmp_path) is None
-    assert references.find(fits.Header(), "DARKFILE", tmp_path) is None
-    assert reference_name(header, "DARKFILE") == ""
+    references = named(fits.Header({"DARKFILE": text}), tmp_path)
+    assert references.find("DARKFILE") is None
+    assert named(fits.Header(), tmp_path).find("DARKFILE") is None
+    assert references.name("DARKFILE") == ""
     with pytest.raises(ReferenceFileError, match="DARKFILE is .*, and the file is needed"):
-        references.required(header, "DARKFILE", tmp_path)
+        references.required("DARKFILE")
 
 
 def test_files_are_found(tmp_path: Path) -> None:
@@ -63,25 +69,25 @@ def test_files_are_found(tmp_path: Path) -> None:
     reference_image(tmp_path / "ref" / "x_drk.fits", PIXELS)
     plain = (tmp_path / "ref" / "x_drk.fits").read_bytes()
     (tmp_path / "ref" / "y_drk.fits.gz").write_bytes(gzip.compress(plain))
-    references = References({"oref": f"{tmp_path}/ref/"})
     for name, found in (("oref$x_drk.fits", "x_drk.fits"), ("$oref/y_drk.fits", "y_drk.fits.gz")):
-        path = references.required(fits.Header({"DARKFILE": name}), "DARKFILE", tmp_path)
+        references = named(fits.Header({"DARKFILE": name}), tmp_path, oref=f"{tmp_path}/ref/")
+        path = references.required("DARKFILE")
         assert path == tmp_path / "ref" / found
-        assert np.array_equal(references.image(path).sci, PIXELS)
-        assert references.digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert np.array_equal(references.image("DARKFILE").sci, PIXELS)
+        assert references.run.digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("name", ["oref$z_drk.fits", "jref$z_drk.fits", "z_drk.fits"])
 def test_missing_file_is_named(name: str, tmp_path: Path) -> None:
     """Oracle: house rule on errors."""
     with pytest.raises(ReferenceFileError, match="DARKFILE.*z_drk.fits.*not found"):
-        References({"oref": str(tmp_path)}).find(fits.Header({"DARKFILE": name}), "DARKFILE", tmp_path)
+        named(fits.Header({"DARKFILE": name}), tmp_path, oref=str(tmp_path)).find("DARKFILE")
 
 
 def test_keyword_must_hold_text(tmp_path: Path) -> None:
     """Oracle: house rule on errors."""
     with pytest.raises(InputError, match="DARKFILE is 3"):
-        References({}).find(fits.Header({"DARKFILE": 3}), "DARKFILE", tmp_path)
+        named(fits.Header({"DARKFILE": 3}), tmp_path).find("DARKFILE")
 
 
 def test_image(tmp_path: Path) -> None:
@@ -229,3 +235,20 @@ def test_digest_of_a_missing_file(tmp_path: Path) -> None:
     """Oracle: house rule on errors."""
     with pytest.raises(ReferenceFileError, match="cannot be read"):
         References({}).digest(tmp_path / "none.fits")
+
+
+def test_a_wavecal_is_opened_once_for_header_and_digest(tmp_path: Path) -> None:
+    """Oracle: the header that was written, the digest of the bytes; the file may be gone after the first question."""
+    path = tmp_path / "x_wav.fits.gz"
+    fits.PrimaryHDU(header=fits.Header({"LAMPTAB": "lamps.fits"})).writeto(path)
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    references, again = References({}), References({})
+    assert references.wavecal_header(tmp_path / "x_wav.fits")["LAMPTAB"] == "lamps.fits"
+    assert again.digest(path) == expected  # the other way round
+    kept = path.read_bytes()
+    path.write_bytes(b"another")
+    assert references.digest(path) == expected
+    assert again.wavecal_header(path)["LAMPTAB"] == references.wavecal_header(path)["LAMPTAB"] == "lamps.fits"
+    path.write_bytes(kept)
+    with pytest.raises(MissingFileError, match=r"none\.fits"):
+        references.wavecal_header(tmp_path / "none.fits")

@@ -40,7 +40,7 @@ def run(case: Case, inputs: list[Path], folder: Path, **options: Any) -> dict[st
         combined, rewritten = reject_cosmic_rays(exposures, **given)
         return {"out": combined} | {f"input{number}": each for number, each in enumerate(rewritten, start=1)}
     (folder / "out").mkdir()
-    made = NativeEngine(backend, {}).calibrate(exposures[0], folder / "out", {kind: kind for kind in KINDS})
+    made = NativeEngine(backend, References({})).calibrate(exposures[0], folder / "out", {kind: kind for kind in KINDS})
     assert len(made.omitted) == (case.name == "flow_only_combined")  # no flt
     return {kind: Exposure.read(path) for kind, path in made.products.items()}
 

@@ -184,7 +184,7 @@ def test_interrupted(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
 
 
 def test_warnings_and_log_are_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Oracle: the extrapolation is said once for two files; -v shows the log, no handler is left behind."""
+    """Oracle: the extrapolation is said once for two files; -v 2 shows the log, no handler is left behind."""
     for name in ("o1", "o2"):
         stis_file(tmp_path / f"{name}_flt.fits", ROOTNAME=name, TEXPSTRT=PAST_THE_TABLE, PCTETAB="gone_pcte.fits")
     code, _, err = run(capsys, "cte", "--device", "numpy", tmp_path / "o?_flt.fits")
@@ -192,7 +192,7 @@ def test_warnings_and_log_are_lines(tmp_path: Path, capsys: pytest.CaptureFixtur
     lines = err.splitlines()
     assert sum(line.startswith("gpucti: warning: ") and "gone_pcte.fits is not found" in line for line in lines) == 2
     assert len(lines) == 3
-    code, _, err = run(capsys, "cte", "-v", "--overwrite", "--device", "numpy", tmp_path / "o1_flt.fits")
+    code, _, err = run(capsys, "cte", "-v", "2", "--overwrite", "--device", "numpy", tmp_path / "o1_flt.fits")
     assert "gpucti: " + str(tmp_path / "o1_flt.fits") + ": written to" in err
     assert run(capsys, "cte", "--overwrite", "--device", "numpy", tmp_path / "o1_flt.fits")[2].count("\n") == 2
 

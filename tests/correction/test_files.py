@@ -400,6 +400,14 @@ def test_outdir(tmp_path: Path) -> None:
     assert listing(output.parent) == ["otest01aq_cte.fits"]
 
 
+def test_an_unknown_option_is_refused(tmp_path: Path) -> None:
+    """Oracle: the words of `correct_arrays`; nothing is written."""
+    path = stis_file(tmp_path / "x_flt.fits")
+    with pytest.raises(InputError, match="unknown option 'sim_nits'; expected one of read_noise"):
+        correct(path, sim_nits=5)
+    assert listing(tmp_path) == ["x_flt.fits"]
+
+
 def test_an_unwritable_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Oracle: the answer of the file system, simulated because tests may run as root."""
     path = stis_file(tmp_path / "x_flt.fits")

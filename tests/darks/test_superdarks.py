@@ -23,10 +23,10 @@ from gpucti.darks.superdarks import (
     _smoothed,
     combine_basedark,
     combine_weekdark,
+    dark_temperature_factor,
     make_basedark,
     make_weekdark,
     read_superdark,
-    temperature_factor,
     write_superdark,
 )
 from gpucti.errors import InputError, MissingFileError, OutputExistsError, ReferenceFileError
@@ -107,13 +107,13 @@ def test_smoothing_equals_medfilt(share: float, rng: np.random.Generator) -> Non
 def test_temperature_factor(folder: Path) -> None:
     """Oracle: by hand: 20 C: 1 / (1 + 0.07 * 2); Side 1 and scaled darks stay."""
     (dark,) = darks(folder, 1, OCCDHTAV=[20.0])
-    assert temperature_factor(dark, 1) == 1 / (1 + 0.07 * 2)
-    assert temperature_factor(darks(folder, 1, OCCDHTAV=[20.0], TEMPCORR="COMPLETE")[0], 1) == 1
-    assert temperature_factor(darks(folder, 1, OCCDHTAV=[None], TEXPSTRT=52091.0)[0], 1) == 1
+    assert dark_temperature_factor(dark, 1) == 1 / (1 + 0.07 * 2)
+    assert dark_temperature_factor(darks(folder, 1, OCCDHTAV=[20.0], TEMPCORR="COMPLETE")[0], 1) == 1
+    assert dark_temperature_factor(darks(folder, 1, OCCDHTAV=[None], TEXPSTRT=52091.0)[0], 1) == 1
     with pytest.raises(InputError, match="OCCDHTAV is missing"):
-        temperature_factor(darks(folder, 1, OCCDHTAV=[None])[0], 1)
+        dark_temperature_factor(darks(folder, 1, OCCDHTAV=[None])[0], 1)
     with pytest.raises(InputError, match="about 20 degrees"):
-        temperature_factor(darks(folder, 1, OCCDHTAV=[-300.0])[0], 1)
+        dark_temperature_factor(darks(folder, 1, OCCDHTAV=[-300.0])[0], 1)
 
 
 def test_basedark_is_the_mean_rate_at_18_degrees(folder: Path) -> None:

@@ -342,3 +342,13 @@ def test_golden_visit(golden_visit: Path) -> None:
     }
     assert all(period_of(c.start, periods) is period for c in chosen.values())
     assert weeks(period, selection.used, "A") == ()
+
+
+def test_other_references_are_in_a_copy(tmp_path: Path) -> None:
+    """Oracle: the dark that was found stays as it is."""
+    header_file(tmp_path / "x_flt.fits", ROOTNAME="obc001ajq", CRREJTAB="oref$old_crr.fits")
+    (dark,) = find_darks(tmp_path).values()
+    other = dark.renamed({"CRREJTAB": "oref$new_crr.fits"})
+    assert (dark.primary["CRREJTAB"], dict(dark.names)) == ("oref$old_crr.fits", {})
+    assert (other.primary["CRREJTAB"], other.names) == ("oref$new_crr.fits", {"CRREJTAB": "oref$new_crr.fits"})
+    assert (other.path, other.rootname) == (dark.path, "OBC001AJQ")

@@ -497,7 +497,7 @@ def test_arrays_keep_their_bytes_while_they_are_written(
                 np.testing.assert_array_equal(array, as_it_was)
             return super().write(content)
 
-    monkeypatch.setattr("gpucti.io.exposure.io", SimpleNamespace(BytesIO=Watched))
+    monkeypatch.setattr("gpucti.io.fitsfile.io", SimpleNamespace(BytesIO=Watched))
     exposure.write(tmp_path / "y.fits")
     assert writes > len(arrays)
     assert all(array.flags.writeable for array in arrays)
@@ -508,3 +508,15 @@ def test_output_in_no_folder(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"gone: no such folder, and x\.fits is to go there; make it"):
         with atomic_output(tmp_path / "gone" / "x.fits"):
             pass
+
+
+def test_other_references_are_in_a_copy(tmp_path: Path) -> None:
+    """Oracle: the headers that were read stay as they are; the copy has the names, and says which."""
+    headers = ExposureHeaders.read(stis_file(tmp_path / "x.fits", BIASFILE="oref$old_bia.fits"))
+    other = headers.renamed({"BIASFILE": "oref$new_bia.fits", "LFLTFILE": "N/A"}, {"BPIXTAB": "oref$new_bpx.fits"})
+    assert (headers.primary["BIASFILE"], headers.names, headers.wavecal_names) == ("oref$old_bia.fits", {}, {})
+    assert other.primary["BIASFILE"] == "oref$new_bia.fits"
+    assert "LFLTFILE" not in other.primary
+    assert other.names == {"BIASFILE": "oref$new_bia.fits", "LFLTFILE": "N/A"}
+    assert other.wavecal_names == {"BPIXTAB": "oref$new_bpx.fits"}
+    assert (other.path, other.sha256, other.shape) == (headers.path, headers.sha256, headers.shape)

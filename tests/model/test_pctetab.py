@@ -14,7 +14,8 @@ import pytest
 from astropy.io import fits
 
 from gpucti.errors import InputError, OutputExistsError, ReferenceFileError
-from gpucti.model.pctetab import Pctetab, check_version
+from gpucti.model.pctetab import Pctetab
+from gpucti.model.pctetab_checks import check_version
 from support.recorded import upstream
 
 GOLDEN = upstream()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import gpucti
-from gpucti.archive.periods import Catalogue, Exposure, PeriodFinder
+from gpucti.archive.periods import Catalogue, DarkRecord, PeriodFinder
 from gpucti.archive.programmes import Programmes
 from support.archive_server import CYCLES, Archive, loopback_only, serve, synthetic_archive
 from support.header_files import header_file
@@ -59,10 +59,10 @@ def periods(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
 def test_many_days(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     """Oracle: stis_cti's get_anneal_boundaries, except in the newest period, where its own rule has gaps."""
     theirs = periods(archive, monkeypatch)
-    rows = [Exposure(d.name, d.start, d.exptime, d.programme) for d in archive.darks]
+    rows = [DarkRecord(d.name, d.start, d.exptime, d.programme) for d in archive.darks]
     starts = [row.start for row in rows]
 
-    def search(start: datetime, end: datetime) -> list[Exposure]:
+    def search(start: datetime, end: datetime) -> list[DarkRecord]:
         return rows[bisect_left(starts, start) : bisect_right(starts, end)]
 
     newest = theirs[-2]["end"]

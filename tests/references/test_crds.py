@@ -17,7 +17,7 @@ import pytest
 from astropy.io import fits
 
 from gpucti.errors import InputError, ReferenceFileError
-from gpucti.references.crds import SERVER, Asked, best_references, crds_setup, header_facts, rename
+from gpucti.references.crds import SERVER, Asked, best_references, crds_setup, header_facts, renamed
 from support.crds_server import CONTEXT, SINCE, CrdsServer, Rules, fill_cache
 
 RULES: Rules = {
@@ -108,8 +108,8 @@ def test_the_answers_are_those_of_bestrefs(server: CrdsServer, tmp_path: Path) -
         check=False,
         cwd=tmp_path,
     )
-    for path, (primary, _) in files.items():
-        rename(primary, answer.names[path])
+    for path, (header, _) in files.items():
+        primary = renamed(header, answer.names[path])
         theirs = fits.getheader(path)
         if path.name == "amplifier_raw.fits":
             assert "DARKFILE" in answer.refused[path] and "'A'" in answer.refused[path]["DARKFILE"]
@@ -326,8 +326,9 @@ def test_header_facts_take_the_first_value() -> None:
 def test_not_applicable_adds_no_card() -> None:
     """Oracle: what is not in a header and does not apply needs no card."""
     header = fits.Header([("DARKFILE", "oref$a.fits"), ("BIASFILE", "oref$b.fits")])
-    rename(header, {"DARKFILE": "N/A", "PCTAB": "N/A", "CCDTAB": "oref$c.fits"})
-    assert dict(header) == {"DARKFILE": "N/A", "BIASFILE": "oref$b.fits", "CCDTAB": "oref$c.fits"}
+    made = renamed(header, {"DARKFILE": "N/A", "PCTAB": "N/A", "CCDTAB": "oref$c.fits"})
+    assert dict(made) == {"DARKFILE": "N/A", "BIASFILE": "oref$b.fits", "CCDTAB": "oref$c.fits"}
+    assert dict(header) == {"DARKFILE": "oref$a.fits", "BIASFILE": "oref$b.fits"}
 
 
 def test_the_sums_of_the_rules_are_right() -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import os
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpucti.backends._cuda import compiler_options, source
+from gpucti.backends._cuda_device import compiler_options, in_order, parameters, source
 
 LETTERS = {"float64": "d", "int32": "i", "int64": "l"}
 POINTERS = {"float64": "D", "int32": "I", "int16": "S"}
 
 
 class HostGpu:
-    """Stands in for `gpucti.backends._cuda.Gpu`; NumPy is its array library, main memory its device memory."""
+    """Stands in for `gpucti.backends._cuda_device.Gpu`; NumPy is its array library, main memory its device memory."""
 
     name = "host"
     xp = np
@@ -37,15 +36,15 @@ class HostGpu:
     def asnumpy(self, array):
         return array
 
-    def launch(self, file, kernel, geometry, *arguments):
+    def launch(self, file, kernel, geometry, /, **arguments):
         letters, values = "", []
-        for argument in arguments:
+        for argument in in_order(file, kernel, arguments):
             if isinstance(argument, np.ndarray):
                 assert argument.flags.c_contiguous
                 letters += POINTERS[argument.dtype.name]
                 values.append(ctypes.c_void_p(argument.ctypes.data))
             else:
-                letters += LETTERS[argument.dtype.name]  # a bare Python number has none: CuPy would guess its width
+                letters += LETTERS[argument.dtype.name]
                 values.append(np.ctypeslib.as_ctypes(np.array(argument)))
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
         run = getattr(self.libraries[file], f"launch_{kernel}")
@@ -67,10 +66,9 @@ def kernel_libraries(folder):
     options += [option for option in compiler_options() if option.startswith("-D")]
     loaded = {}
     for file in ("restore", "readout", "noise"):
-        code = source(file)
-        kernels = re.findall(r'extern "C" __global__ void (\w+)', code)
         text = folder / f"{file}.cpp"
-        text.write_text('#include "host_cuda.h"\n' + code + "".join(f"EXPORT({kernel})\n" for kernel in kernels))
+        exports = "".join(f"EXPORT({kernel})\n" for kernel in parameters(file))
+        text.write_text('#include "host_cuda.h"\n' + source(file) + exports)
         library = folder / f"{file}.so"
         done = subprocess.run([compiler, *options, text, "-o", library], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

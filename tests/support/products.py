@@ -13,6 +13,7 @@ from typing import Any
 from gpucti.backends import get_backend
 from gpucti.calibration import get_engine
 from gpucti.calibration.base import Calibrated
+from gpucti.calibration.reffiles import References
 from gpucti.io.exposure import Exposure, ImageSet
 from support.stis_files import stis_hdus
 
@@ -81,4 +82,4 @@ def calibrated(visit: Path, path: Path, out: Path, suffixes: dict[str, str]) -> 
     given = replace(given, path=visit / "visit" / "science" / given.path.name)
     if suffixes is PLAIN:
         given.primary["CTECORR"] = "OMIT"
-    return get_engine("native", get_backend("numpy"), environment).calibrate(given, out, suffixes)
+    return get_engine("native", get_backend("numpy"), References(environment)).calibrate(given, out, suffixes)

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from gpucti.io.exposure import Exposure
 from support.calstis_files import Array, imset, integers, primary, reference_table, write
+from support.products import exposure
 from support.stis_files import change
 
 ROWS, COLS = 420, 360
@@ -223,3 +225,11 @@ def input_digest(path: Path) -> str:
     """Return the sha256 of SCI and DQ of an input."""
     with fits.open(path) as hdus:
         return hashlib.sha256(hdus["SCI"].data.tobytes() + hdus["DQ"].data.tobytes()).hexdigest()
+
+
+def wavecal(n: int = 1, **cards: Any) -> Exposure:
+    """Return a small wavecal in memory."""
+    made = exposure(n, OBSTYPE="SPECTROSCOPIC", OPT_ELEM="G430L", CENWAVE=4300, SCLAMP="HITM1", **cards)
+    for each in made.imsets:
+        change(each.headers[0], EXPTIME=10.0, EXPSTART=50000.0, EXPEND=50000.001)
+    return made

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from gpucti.calibration.reffiles import HeaderReferences, References
+from gpucti.io.cards import Cards
 from support.calstis_files import COLS, FULL, ROWS, Array, done, primary, small_imset, write
 
 #: Central wavelength and step per pixel of each first-order grating, Angstrom.
@@ -244,3 +246,9 @@ def change_cells(path: Path, column: str, rows: list[int], value: Any) -> None:
 def image(value: float = 100.0, shape: tuple[int, int] = (ROWS, COLS)) -> Array:
     """Return a flat float32 image."""
     return np.full(shape, value, dtype=np.float32)
+
+
+def named_tables(folder: Path, **cards: Any) -> HeaderReferences:
+    """Return the tables in a folder, as a primary header names them; cards go into the header."""
+    names = {name: f"case_{name[:-3].lower()}.fits" for name in TABLES}
+    return HeaderReferences(Cards(primary(1, **names | cards).header, "x"), folder, References({}))

@@ -17,6 +17,7 @@ from astropy.io import fits
 
 from gpucti.backends import get_backend
 from gpucti.calibration import get_engine
+from gpucti.calibration.reffiles import References
 from gpucti.correction.arrays import add_cti_arrays
 from gpucti.darks.anneals import period_of, read_anneals
 from gpucti.darks.weeks import find_darks, missing_darks, select_darks, week_of, weeks
@@ -212,7 +213,7 @@ def test_native_engine_finds_the_trailed_charge(visit: Visit) -> None:
     zero to the middle, 0.09 counts (1 sigma).
     """
     exposure = Exposure.read(visit.science / f"{IMAGE}_raw.fits")
-    engine = get_engine("native", get_backend("cpu"), visit.environment)
+    engine = get_engine("native", get_backend("cpu"), References(visit.environment))
     counts = engine.subtract_bias(exposure).exposure.imsets[0].sci.astype(np.float64)
     charge = opened(visit.truth / f"{IMAGE}_truth.fits")["CHARGE"].data.astype(np.float64)
     arrived = add_cti_arrays(charge, mjd=exposure.start_mjd, amp="D", device="cpu")
@@ -441,4 +442,4 @@ def test_missing_reference_is_told(visit: Visit) -> None:
     """Oracle: without ``oref`` the engine names the keyword."""
     exposure = Exposure.read(visit.science / f"{IMAGE}_raw.fits")
     with pytest.raises(ReferenceFileError, match="oref"):
-        get_engine("native", get_backend("cpu"), {}).subtract_bias(exposure)
+        get_engine("native", get_backend("cpu"), References({})).subtract_bias(exposure)

@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpucti.backends.base import Array
-
-#: Data-quality bit: bad in a reference file, or divided by zero.
-BAD_IN_REFERENCE = 512
+from gpucti.detector import DQ_BAD_REFERENCE
 
 
 class Pixels(NamedTuple):
@@ -60,7 +58,7 @@ def divide(image: Pixels, other: Pixels, xp: Any = np) -> Pixels:
     dq = image.dq | other.dq
     if zero.any():
         sci, err = xp.where(zero, image.sci, sci), xp.where(zero, image.err, err)
-        dq |= zero.astype(np.int16) * np.int16(BAD_IN_REFERENCE)
+        dq |= zero.astype(np.int16) * np.int16(DQ_BAD_REFERENCE)
     return Pixels(sci, err, dq)
 
 
@@ -86,7 +84,7 @@ def initial_error(sci: Array, bias: np.float32, gain: np.float32, read_noise: np
         return xp.where(electrons > 0, err.astype(np.float32), np.float32(read_noise / gain))
 
 
-def _quadrature(one: Array, two: Array, xp: Any) -> Array:
-    total = one * one
-    total += two * two
+def _quadrature(a: Array, b: Array, xp: Any) -> Array:
+    total = a * a
+    total += b * b
     return xp.sqrt(total, out=total)

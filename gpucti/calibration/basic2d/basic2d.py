@@ -18,8 +18,8 @@ from gpucti.calibration.basic2d.steps import Calibration
 from gpucti.calibration.reffiles import References
 from gpucti.calibration.statistics import do_statistics
 from gpucti.errors import InputError
+from gpucti.io.cards import Cards
 from gpucti.io.exposure import Exposure, ImageSet
-from gpucti.io.fitsfile import number_keyword
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,8 @@ def basic2d(
         primary["CRCORR"] = "SKIPPED"
         trailer.say("CRCORR skipped: there is only one image set")
 
-    calibration = Calibration(setup, primary, exposure, references, backend, trailer, tuple(darkscale))
+    cards = Cards(primary, exposure.cards.where)
+    calibration = Calibration(setup, cards, exposure, references.of(exposure), backend, trailer, tuple(darkscale))
     if left_out:
         calibration.note(f"{left_out} of {exposure.n_imsets} image sets left out: no exposure time or no signal")
     imsets: list[ImageSet] = []
@@ -103,10 +104,10 @@ def basic2d(
 
 def _is_good(exposure: Exposure, n: int, setup: Setup, trailer: Trailer) -> bool:
     """Tell whether an image set has an exposure time and pixels that differ; a bias needs neither."""
-    imset, where = exposure.imsets[n], f"{exposure.path}[SCI,{n + 1}]"
-    exptime = number_keyword(imset.headers[0], "EXPTIME", where)
+    imset, cards = exposure.imsets[n], exposure.sci_cards[n]
+    exptime = cards.number("EXPTIME")
     if exptime < 0:
-        raise InputError(f"EXPTIME is {exptime}; expected seconds, 0 or more", where=where)
+        raise cards.wrong(f"EXPTIME is {exptime}; expected seconds, 0 or more")
     if setup.bias and not setup.wavecal:
         return True
     if exptime == 0:

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
 from gpucti.backends.base import Array
-from gpucti.calibration.basic2d.dataquality import SATURATED
 from gpucti.calibration.refdata import ReferenceTable
+from gpucti.detector import DQ_SATURATED
 from gpucti.errors import ReferenceFileError
-from gpucti.io.fitsfile import number_keyword
+from gpucti.io.cards import Cards
 
 #: Hot values of the parallel overscan are above this many sigma, where the table does not say.
 DEFAULT_CLIP = 50.0
@@ -88,11 +87,11 @@ def read_ccd_parameters(table: ReferenceTable, mode: CcdMode) -> CcdParameters:
     return CcdParameters(gain, bias, noise, saturate, clip, row)
 
 
-def find_conversion(table: ReferenceTable, mode: CcdMode, sci_header: fits.Header, where: str) -> int:
-    """Return the row of an ATODTAB for amplifier, gain and the header keyword that the table names."""
+def find_conversion(table: ReferenceTable, mode: CcdMode, cards: Cards) -> int:
+    """Return the row of an ATODTAB for amplifier, gain and the keyword of the SCI header that the table names."""
     best: tuple[float, int] | None = None
     for row in table.matching(CCDAMP=mode.amp, CCDGAIN=mode.gain):
-        found = number_keyword(sci_header, table.text("REF_KEY", row), where)
+        found = cards.number(table.text("REF_KEY", row))
         distance = abs(found - table.number("REF_KEY_VALUE", row))
         if best is None or distance < best[0]:
             best = distance, row
@@ -118,4 +117,4 @@ def convert(sci: Array, dq: Array, conversion: npt.NDArray[np.float32], xp: Any 
     beyond = index >= len(conversion)
     place = xp.clip(index, 0, len(conversion) - 1).astype(np.int64)
     converted = xp.where(index >= 0, xp.asarray(conversion)[place], sci)
-    return converted, dq | beyond.astype(np.int16) * np.int16(SATURATED)
+    return converted, dq | beyond.astype(np.int16) * np.int16(DQ_SATURATED)

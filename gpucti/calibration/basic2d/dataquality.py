@@ -1,4 +1,4 @@
-"""DQICORR: saturation, regions outside the aperture, and the pixels of the bad-pixel table.
+"""DQICORR: saturation, regions outside the field of view, and the pixels of the bad-pixel table.
 
 Source: CalSTIS 3.5.0, `doDQI`, `FlagFilter`. Masks are made on the host, for untrimmed frames as for trimmed ones.
 """
@@ -12,20 +12,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
 from gpucti.backends.base import Array
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.refdata import ANY_TEXT, ReferenceTable
-from gpucti.detector import FULL_COLS, FULL_ROWS, nint
+from gpucti.detector import DQ_OUTSIDE, DQ_SATURATED, FULL_COLS, FULL_ROWS, nint
 from gpucti.errors import ReferenceFileError
-from gpucti.io.fitsfile import integer_keyword, number_keyword, text_keyword
+from gpucti.io.cards import Cards
 from gpucti.io.pixelgrid import PixelGrid
 
-OUTSIDE_APERTURE, SATURATED = 4, 256
-#: Heights of an aperture, arcsec, that leave parts of the detector dark.
+#: Heights of a field of view, arcsec, that leave parts of the detector dark.
 SHORTEST, LONGEST = 5.0, 45.0
-#: Detector pixels that an aperture may be off by.
+#: Detector pixels that the field of view may be off by.
 BORDER = 10
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)")
 #: Offsets tolerated when bins are compared with the edges of the detector, pixels.
@@ -37,12 +35,12 @@ Mask = npt.NDArray[np.int16]
 def flag_saturation(sci: Array, dq: Array, saturate: np.float32, xp: Any = np) -> Array:
     """Return `dq` with bit 256 where SCI, cut to a whole number, is above `saturate` counts."""
     full = xp.trunc(sci) > saturate
-    return dq | full.astype(np.int16) * np.int16(SATURATED) if full.any() else dq
+    return dq | full.astype(np.int16) * np.int16(DQ_SATURATED) if full.any() else dq
 
 
 @dataclass(frozen=True)
-class Aperture:
-    """What of the detector an aperture lets light fall on.
+class FieldOfView:
+    """The part of the detector that light falls on through an aperture, in the middle of the frame.
 
     Attributes
     ----------
@@ -57,22 +55,20 @@ class Aperture:
     imaging: bool
 
 
-def read_aperture(
-    primary: fits.Header, sci_header: fits.Header, grid: PixelGrid, trailer: Trailer, where: str
-) -> Aperture | None:
-    """Return the aperture of an exposure, or None if it leaves no part of the detector dark, or is not known."""
-    if text_keyword(primary, "TARGNAME", "primary header", default="") in ("BIAS", "DARK"):
+def read_field_of_view(primary: Cards, sci: Cards, grid: PixelGrid, trailer: Trailer) -> FieldOfView | None:
+    """Return the field of view of an exposure (APER_FOV), or None if it is the whole detector or is not known."""
+    if primary.text("TARGNAME", default="") in ("BIAS", "DARK"):
         return None
-    field = text_keyword(primary, "APER_FOV", "primary header", default="")
-    height, width = _field_of_view(field)
+    field = primary.text("APER_FOV", default="")
+    height, width = _height_and_width(field)
     if not height or not width:
         trailer.say(f"DQICORR: APER_FOV is {field!r}, no HEIGHTxWIDTH; nothing flagged outside the aperture")
         return None
     if not SHORTEST <= height <= LONGEST:
         return None
-    obstype = text_keyword(primary, "OBSTYPE", "primary header", default="")
+    obstype = primary.text("OBSTYPE", default="")
     cd = {
-        name: float(number_keyword(sci_header, name, where, default=float(name in ("CD1_1", "CD2_2"))))
+        name: float(sci.number(name, default=float(name in ("CD1_1", "CD2_2"))))
         for name in ("CD1_1", "CD1_2", "CD2_1", "CD2_2")
     }
     if obstype == "IMAGING":
@@ -81,7 +77,7 @@ def read_aperture(
             math.sqrt(cd["CD1_2"] * cd["CD1_2"] + cd["CD2_2"] * cd["CD2_2"]),
         )
     elif obstype == "SPECTROSCOPIC":
-        along = integer_keyword(sci_header, "DISPAXIS", where, default=1)
+        along = sci.whole("DISPAXIS", default=1)
         steps = (cd["CD2_2"],) * 2 if along == 1 else (cd["CD1_1"],) * 2
     else:
         steps = (0.0, 0.0)
@@ -89,36 +85,36 @@ def read_aperture(
     if not all(scales):
         trailer.say("DQICORR: no pixel scale (OBSTYPE, CD matrix); nothing flagged outside the aperture")
         return None
-    return Aperture(width / scales[0] / 2 + BORDER, height / scales[1] / 2 + BORDER, obstype == "IMAGING")
+    return FieldOfView(width / scales[0] / 2 + BORDER, height / scales[1] / 2 + BORDER, obstype == "IMAGING")
 
 
-def _field_of_view(text: str) -> tuple[float, float]:
+def _height_and_width(text: str) -> tuple[float, float]:
     """Return height and width of an APER_FOV such as ``28x50``, zero for what cannot be read."""
     height = _NUMBER.match(text)
     width = _NUMBER.match(text, height.end() + 1) if height else None
     return (float(height[1]) if height else 0.0), (float(width[1]) if width else 0.0)
 
 
-def flag_outside(mask: Mask, aperture: Aperture, grid: PixelGrid, trailer: Trailer) -> None:
-    """Set bit 4 in `mask` (rows, cols) where the detector lies outside the aperture; overscan is left alone."""
+def flag_outside(mask: Mask, field: FieldOfView, grid: PixelGrid, trailer: Trailer) -> None:
+    """Set bit 4 in `mask` (rows, cols) where the detector lies outside the field of view; overscan is left alone."""
     rows, cols = mask.shape
     (xm, ym), (x0, y0) = grid.ltm, grid.zero
     x_middle, y_middle = FULL_COLS / 2, FULL_ROWS / 2
-    left, right = nint((x_middle - aperture.half_width) * xm + x0), nint((x_middle + aperture.half_width) * xm + x0)
-    low, high = nint((y_middle - aperture.half_height) * ym + y0), nint((y_middle + aperture.half_height) * ym + y0)
-    if low > rows - 1 or high < 0 or (aperture.imaging and (left > cols - 1 or right < 0)):
+    left, right = nint((x_middle - field.half_width) * xm + x0), nint((x_middle + field.half_width) * xm + x0)
+    low, high = nint((y_middle - field.half_height) * ym + y0), nint((y_middle + field.half_height) * ym + y0)
+    if low > rows - 1 or high < 0 or (field.imaging and (left > cols - 1 or right < 0)):
         trailer.say("DQICORR: the image lies outside the aperture; nothing flagged there")
         return
-    # the detector, then the lit region, both cut to the image
+    # the detector, then the field of view, both cut to the image
     det_left, det_right = max(nint(x0), 0), min(nint((FULL_COLS - 1.0) * xm + x0), cols - 1)
     det_low, det_high = max(nint(y0), 0), min(nint((FULL_ROWS - 1.0) * ym + y0), rows - 1)
     left, right, low, high = max(left, 0), min(right, cols - 1), max(low, 0), min(high, rows - 1)
     regions = [(det_low, low - 1, det_left, det_right), (high + 1, det_high, det_left, det_right)]
-    if aperture.imaging:
+    if field.imaging:
         regions += [(low, high, det_left, left - 1), (low, high, right + 1, det_right)]
     for bottom, top, first, last in regions:
         if bottom <= top and first <= last:
-            mask[bottom : top + 1, first : last + 1] |= OUTSIDE_APERTURE
+            mask[bottom : top + 1, first : last + 1] |= DQ_OUTSIDE
 
 
 @dataclass(frozen=True)

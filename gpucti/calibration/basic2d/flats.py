@@ -49,10 +49,10 @@ class FlatField:
         """
         if self._product is None:
             self._product = self._multiply(grid, shape)
-        product, own_grid = self._product
-        flat = matched(product, own_grid, grid, shape, average=True, where=self._name)
+        product, flat_grid = self._product
+        flat = matched(product, flat_grid, grid, shape, average=True, where=self._name)
         if flat is None:
-            raise ReferenceFileError(f"binned {own_grid.bin}, coarser than the image's {grid.bin}", where=self._name)
+            raise ReferenceFileError(f"binned {flat_grid.bin}, coarser than the image's {grid.bin}", where=self._name)
         return flat
 
     @property
@@ -89,8 +89,8 @@ class FlatField:
     def _expand(self, low: ReferenceImage, shape: tuple[int, int]) -> Pixels:
         try:
             return unbin2d(image_pixels(low), shape, strict=self.strict)
-        except ValueError as error:
-            raise ReferenceFileError(f"{error}", where=low.path) from error
+        except ReferenceFileError as error:
+            raise error.at(low.path) from error
 
 
 def unbin2d(image: Pixels, shape: tuple[int, int], *, strict: bool = False) -> Pixels:
@@ -110,17 +110,19 @@ def unbin2d(image: Pixels, shape: tuple[int, int], *, strict: bool = False) -> P
 
     Raises
     ------
-    ValueError
+    ReferenceFileError
         The shape is no multiple, or one pixel would have to be expanded.
     """
     small = image.sci.shape
     by, bx = (n // m for n, m in zip(shape, small, strict=True))
     if max(shape) > LARGEST or by < 1 or bx < 1 or (by * small[0], bx * small[1]) != shape:
-        raise ValueError(
+        raise ReferenceFileError(
             f"{small} pixels (rows, columns) cannot be expanded to {shape}; expected a whole fraction of the image"
         )
     if (by > 1 and small[0] < 2) or (bx > 1 and small[1] < 2):
-        raise ValueError(f"{small} pixels (rows, columns) are too few to interpolate; expected 2 or more each way")
+        raise ReferenceFileError(
+            f"{small} pixels (rows, columns) are too few to interpolate; expected 2 or more each way"
+        )
     if (by, bx) == (1, 1):
         return image
     y, x = _positions(shape[0], by), _positions(shape[1], bx)
@@ -179,7 +181,7 @@ def _combine(dq: npt.NDArray[np.int16], y: Floats | None, x: Floats | None) -> n
             continue
         last = dq.shape[axis] - 1
         low = np.trunc(positions).astype(np.int64)
-        one = (positions == low) | (low <= 0) | (low >= last)
+        single = (positions == low) | (low <= 0) | (low >= last)
         low = np.clip(low, 0, last)
-        dq = dq.take(low, axis) | dq.take(np.where(one, low, np.minimum(low + 1, last)), axis)
+        dq = dq.take(low, axis) | dq.take(np.where(single, low, np.minimum(low + 1, last)), axis)
     return dq

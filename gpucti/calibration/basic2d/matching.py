@@ -15,9 +15,8 @@ from astropy.io import fits
 from gpucti.calibration.basic2d.arithmetic import Pixels
 from gpucti.calibration.refdata import ReferenceImage
 from gpucti.calibration.reffiles import stored_double
-from gpucti.errors import InputError, ReferenceFileError
+from gpucti.errors import ReferenceFileError
 from gpucti.io.cards import Cards
-from gpucti.io.fitsfile import number_keyword
 from gpucti.io.pixelgrid import PixelGrid
 
 
@@ -107,10 +106,7 @@ def matched(
 
 def image_grid(image: ReferenceImage) -> PixelGrid:
     """Return where the pixels of a reference image lie."""
-    try:
-        return PixelGrid.of(Cards(image.sci_header, f"{image.path}[SCI,1]"))
-    except InputError as error:
-        raise ReferenceFileError(str(error)) from error
+    return PixelGrid.of(image.sci_cards)
 
 
 def image_pixels(image: ReferenceImage) -> Pixels:
@@ -118,18 +114,17 @@ def image_pixels(image: ReferenceImage) -> Pixels:
     return Pixels(image.sci, image.err, image.dq)
 
 
-def shift_coordinates(headers: Sequence[fits.Header], offset: tuple[int, int], where: str) -> None:
-    """Write the coordinates of an image that begins at `offset` (x, y) into all headers, from those of the first."""
-    old = headers[0]
-    grid = PixelGrid.of(Cards(old, where))
-    cards: dict[str, float] = {}
+def shift_coordinates(old: Cards, headers: Sequence[fits.Header], offset: tuple[int, int]) -> None:
+    """Write the coordinates of an image that begins at `offset` (x, y) of the old one into all headers."""
+    grid = PixelGrid.of(old)
+    new: dict[str, float] = {}
     for k in range(2):
         axis = k + 1
-        cards[f"CRPIX{axis}"] = number_keyword(old, f"CRPIX{axis}", where, default=0) - offset[k]
-        cards[f"CD1_{axis}"] = number_keyword(old, f"CD1_{axis}", where, default=float(axis == 1))
-        cards[f"CD2_{axis}"] = number_keyword(old, f"CD2_{axis}", where, default=float(axis == 2))
-        cards[f"LTV{axis}"] = grid.ltv[k] - offset[k]
-        cards[f"LTM{axis}_{axis}"] = grid.ltm[k]
+        new[f"CRPIX{axis}"] = old.number(f"CRPIX{axis}", default=0) - offset[k]
+        new[f"CD1_{axis}"] = old.number(f"CD1_{axis}", default=float(axis == 1))
+        new[f"CD2_{axis}"] = old.number(f"CD2_{axis}", default=float(axis == 2))
+        new[f"LTV{axis}"] = grid.ltv[k] - offset[k]
+        new[f"LTM{axis}_{axis}"] = grid.ltm[k]
     for header in headers:
-        for name, value in cards.items():
+        for name, value in new.items():
             header[name] = stored_double(value)

@@ -13,15 +13,12 @@ import numpy.typing as npt
 
 from gpucti.backends.base import Array, Backend
 from gpucti.calibration.basic2d.arithmetic import Pixels
-from gpucti.detector import FULL_COLS, FULL_ROWS
+from gpucti.detector import FULL_COLS, FULL_ROWS, OVERSCAN_COLS, OVERSCAN_ROWS
 from gpucti.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-#: Overscan of a full frame as amplifier A reads it: columns left and right, rows at the top.
-LEFT = RIGHT = 19
-TOP = 20
 #: Columns, first and last, that the bias level is taken from, for amplifier A: full frame, and by column binning.
 SECTION = (1046, 1060)
 BINNED_SECTION = {1: (1046, 1052), 2: (524, 530), 4: (263, 269)}
@@ -97,11 +94,13 @@ def find_overscan(amp: str, shape: tuple[int, int], binning: tuple[int, int], wh
     full = (bx, by) == (1, 1) and rows > FULL_ROWS
     subarray = (bx, by) == (1, 1) and not full
     if full:
-        left, right, top, section = LEFT, RIGHT, TOP, SECTION
+        left = right = OVERSCAN_COLS
+        top, section = OVERSCAN_ROWS, SECTION
     elif subarray:
-        left, right, top, section = LEFT - 1, RIGHT - 1, 0, (SECTION[0], SECTION[1] - 1)
+        left = right = OVERSCAN_COLS - 1
+        top, section = 0, (SECTION[0], SECTION[1] - 1)
     else:
-        left = LEFT if bx == 1 else (LEFT + 1) // bx
+        left = OVERSCAN_COLS if bx == 1 else (OVERSCAN_COLS + 1) // bx
         right = cols - (FULL_COLS if bx == 1 else FULL_COLS // bx - 1) - left
         top, section = rows - FULL_ROWS // by, BINNED_SECTION[bx]
     bottom = 0

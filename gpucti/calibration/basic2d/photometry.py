@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +14,9 @@ from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.refdata import ReferenceTable
-from gpucti.calibration.reffiles import References, reference_name, stored
+from gpucti.calibration.reffiles import HeaderReferences, stored
 from gpucti.errors import InputError, ReferenceFileError
-from gpucti.io.fitsfile import integer_keyword, number_keyword, text_keyword
+from gpucti.io.cards import Cards
 
 #: Extensions of an IMPHTTAB, each the home of the keyword of its name, and the comments of new cards.
 QUANTITIES = {
@@ -33,12 +32,12 @@ DATE = "mjd#"
 Vector = npt.NDArray[np.float64]
 
 
-def photmode(primary: fits.Header, sci_header: fits.Header) -> str:
+def photmode(primary: Cards, sci: Cards) -> str:
     """Return PHOTMODE, for example ``STIS 50CCD A2D1 MIRROR CCD MJD#56001.3067``.
 
     Parameters
     ----------
-    primary, sci_header : fits.Header
+    primary, sci : Cards
         Of the exposure; APERTURE, CCDGAIN, OPT_ELEM, OBSTYPE, CENWAVE and EXPSTART are used.
 
     Raises
@@ -46,31 +45,29 @@ def photmode(primary: fits.Header, sci_header: fits.Header) -> str:
     InputError
         EXPSTART is missing, or a keyword holds something else than it should.
     """
-    where = "primary header"
-    element = text_keyword(primary, "OPT_ELEM", where, default="")
+    element = primary.text("OPT_ELEM", default="")
     words = [
         "STIS",
-        text_keyword(primary, "APERTURE", where, default=""),
-        f"A2D{integer_keyword(primary, 'CCDGAIN', where, default=1)}",
+        primary.text("APERTURE", default=""),
+        f"A2D{primary.whole('CCDGAIN', default=1)}",
         "MIRROR" if element.startswith("MIR") else element,
         "CCD",
     ]
-    if text_keyword(primary, "OBSTYPE", where, default="") == "SPECTROSCOPIC":
-        central = integer_keyword(primary, "CENWAVE", where, default=-1)
+    if primary.text("OBSTYPE", default="") == "SPECTROSCOPIC":
+        central = primary.whole("CENWAVE", default=-1)
         if central > 0:
             words.append(str(central))
-    words.append(f"MJD#{number_keyword(sci_header, 'EXPSTART', 'SCI header'):.4f}")
+    words.append(f"MJD#{sci.number('EXPSTART'):.4f}")
     return " ".join(words)
 
 
 def photcorr(
-    primary: fits.Header,
-    sci_header: fits.Header,
+    primary: Cards,
+    sci: Cards,
     *,
     gain: np.float32,
     temperature: float,
-    references: References,
-    folder: Path,
+    references: HeaderReferences,
     trailer: Trailer,
 ) -> None:
     """Write PHOTFLAM, PHOTZPT, PHOTPLAM and PHOTBW of an image into its primary header.
@@ -81,16 +78,14 @@ def photcorr(
 
     Parameters
     ----------
-    primary, sci_header : fits.Header
+    primary, sci : Cards
         Of the exposure; `primary` is changed.
     gain : float32
         ATODGAIN, electrons per DN.
     temperature : float
         Of the detector, degrees C; negative if it is not known, then the temperature is left out.
-    references : References
-        Where the tables come from.
-    folder : Path
-        Of the exposure, for relative file names.
+    references : HeaderReferences
+        Of the exposure.
     trailer : Trailer
         Says what was done.
 
@@ -99,36 +94,39 @@ def photcorr(
     ReferenceFileError
         A table is missing or damaged, or the TDSTAB has no row for the mirror.
     """
-    if text_keyword(primary, "OBSTYPE", "primary header", default="") != "IMAGING":
+    if primary.text("OBSTYPE", default="") != "IMAGING":
         return
-    table = references.table(references.required(primary, "IMPHTTAB", folder), "PHOTFLAM")
-    sensitivity = references.find(primary, "TDSTAB", folder)
+    table = references.table("IMPHTTAB", "PHOTFLAM")
+    sensitivity = references.find("TDSTAB")
     if table.dummy:
-        _finish(primary, trailer, "SKIPPED", "PHOTCORR skipped: the IMPHTTAB only fills a place (PEDIGREE DUMMY)")
+        _finish(
+            primary.header, trailer, "SKIPPED", "PHOTCORR skipped: the IMPHTTAB only fills a place (PEDIGREE DUMMY)"
+        )
         return
-    mode, parameters = split_mode(photmode(primary, sci_header))
-    tables = {name: references.table(table.path, name) for name in QUANTITIES}
+    mode, parameters = split_mode(photmode(primary, sci))
+    tables = {name: references.run.table(table.path, name) for name in QUANTITIES}
     rows = {name: find_mode(tables[name], mode) for name in QUANTITIES}
     if None in rows.values():
-        _finish(primary, trailer, "SKIPPED", f"PHOTCORR skipped: no row for {mode} in the IMPHTTAB")
+        _finish(primary.header, trailer, "SKIPPED", f"PHOTCORR skipped: no row for {mode} in the IMPHTTAB")
         return
     values = {name: read_value(tables[name], name, row, parameters) for name, row in rows.items() if row is not None}
     done = any(value >= UNDEFINED_BELOW for value in values.values())
-    lines = ["PHOTCORR complete", f"  IMPHTTAB {reference_name(primary, 'IMPHTTAB')}", *_identity(table)]
+    lines = ["PHOTCORR complete", f"  IMPHTTAB {references.name('IMPHTTAB')}", *_identity(table)]
     if done:
         values["PHOTFLAM"] *= float(gain)
         if sensitivity is not None:
-            tds = references.table(sensitivity)
-            values["PHOTFLAM"] /= temperature_factor(
-                tds, text_keyword(primary, "OPT_ELEM", "primary header"), values["PHOTPLAM"], temperature
+            tds = references.run.table(sensitivity)
+            values["PHOTFLAM"] /= sensitivity_temperature_factor(
+                tds, primary.text("OPT_ELEM"), values["PHOTPLAM"], temperature
             )
-            lines += [f"  TDSTAB {reference_name(primary, 'TDSTAB')}, temperature only", *_identity(tds)]
+            lines += [f"  TDSTAB {references.name('TDSTAB')}, temperature only", *_identity(tds)]
     else:
         lines[0] = "PHOTCORR skipped: the IMPHTTAB does not cover the date; PHOTFLAM, PHOTPLAM, PHOTBW are undefined"
+    zero_point = Cards(table.primary, f"{table.path}[0]", ReferenceFileError).number("PHOTZPT")
     for name, comment in QUANTITIES.items():
-        _put(primary, name, stored(values[name]), comment)
-    _put(primary, "PHOTZPT", stored(_number(table, "PHOTZPT")), "[mag] zero point of ST magnitudes")
-    _finish(primary, trailer, "COMPLETE" if done else "SKIPPED", *lines)
+        _put(primary.header, name, stored(values[name]), comment)
+    _put(primary.header, "PHOTZPT", stored(zero_point), "[mag] zero point of ST magnitudes")
+    _finish(primary.header, trailer, "COMPLETE" if done else "SKIPPED", *lines)
 
 
 def split_mode(text: str) -> tuple[str, dict[str, float]]:
@@ -236,7 +234,7 @@ def interpolate(grids: Sequence[Vector], values: Vector, point: Sequence[float])
     return float(cube)
 
 
-def temperature_factor(table: ReferenceTable, element: str, wavelength: float, temperature: float) -> float:
+def sensitivity_temperature_factor(table: ReferenceTable, element: str, wavelength: float, temperature: float) -> float:
     """Return the sensitivity at a detector temperature, relative to that at REFTEMP; 1 if there is nothing to say.
 
     Parameters
@@ -290,13 +288,6 @@ def elements(table: ReferenceTable, name: str, row: int, size: int) -> Vector:
 
 def _extrapolates(table: ReferenceTable) -> bool:
     return table.primary.get("EXTRAP") is True
-
-
-def _number(table: ReferenceTable, name: str) -> float:
-    try:
-        return number_keyword(table.primary, name, f"{table.path}[0]")
-    except InputError as error:
-        raise ReferenceFileError(str(error)) from error
 
 
 def _identity(table: ReferenceTable) -> list[str]:

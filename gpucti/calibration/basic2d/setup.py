@@ -5,23 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from astropy.io import fits
-
 from gpucti.calibration.basic2d.ccdtab import CcdMode, CcdParameters, read_ccd_parameters
 from gpucti.calibration.basic2d.dataquality import BadPixels, read_bad_pixels
 from gpucti.calibration.basic2d.flats import FlatField
+from gpucti.calibration.basic2d.order import FLATS, STEPS
 from gpucti.calibration.refdata import ReferenceImage, ReferenceTable
-from gpucti.calibration.reffiles import References, reference_name
+from gpucti.calibration.reffiles import HeaderReferences, References
 from gpucti.errors import InputError, ReferenceFileError
 from gpucti.io.exposure import Exposure
-from gpucti.io.fitsfile import integer_keyword, text_keyword
 
-STEPS = ("DQICORR", "ATODCORR", "BLEVCORR", "BIASCORR", "DARKCORR", "FLATCORR", "SHADCORR", "PHOTCORR")
-#: Doing these once more does no harm: they are done even where the header says COMPLETE.
-REPEATABLE = ("DQICORR", "PHOTCORR")
-#: Steps that subtract or divide by one image, and where its name stands.
-IMAGE_STEPS = {"BIASCORR": "BIASFILE", "DARKCORR": "DARKFILE", "SHADCORR": "SHADFILE"}
-FLATS = ("PFLTFILE", "DFLTFILE", "LFLTFILE")
+#: The steps that can be asked for, by name.
+SWITCHED = {step.name: step for step in STEPS if step.part}
 
 
 @dataclass
@@ -40,10 +34,8 @@ class Setup:
         Steps asked for that are not done, and why.
     bad_pixels : BadPixels or None
         None: DQICORR looks for saturation only.
-    conversion : ReferenceTable or None
-        ATODTAB.
-    images : dict
-        By step: BIASCORR, DARKCORR, SHADCORR.
+    images, tables : dict
+        By step, of those with one reference file: BIASCORR, DARKCORR, SHADCORR; ATODCORR.
     flat : FlatField or None
         For FLATCORR.
     sources : dict
@@ -57,8 +49,8 @@ class Setup:
     steps: set[str] = field(default_factory=set)
     skipped: dict[str, str] = field(default_factory=dict)
     bad_pixels: BadPixels | None = None
-    conversion: ReferenceTable | None = None
     images: dict[str, ReferenceImage] = field(default_factory=dict)
+    tables: dict[str, ReferenceTable] = field(default_factory=dict)
     flat: FlatField | None = None
     sources: dict[str, list[str]] = field(default_factory=dict)
     spectroscopic: bool = False
@@ -68,23 +60,20 @@ class Setup:
 
 def prepare(exposure: Exposure, steps: Collection[str], references: References, *, strict: bool = False) -> Setup:
     """Return what is to be done to an exposure; see `basic2d` for the errors."""
-    unknown = sorted(set(steps) - set(STEPS))
+    unknown = sorted(set(steps) - set(SWITCHED))
     if unknown:
-        raise InputError(f"steps {', '.join(unknown)} are unknown; expected some of {', '.join(STEPS)}")
-    primary, folder, where = exposure.primary, exposure.path.parent, f"{exposure.path}[0]"
+        raise InputError(f"steps {', '.join(unknown)} are unknown; expected some of {', '.join(SWITCHED)}")
+    cards, files = exposure.cards, references.of(exposure)
     mode = CcdMode(
         exposure.amp,
-        integer_keyword(primary, "CCDGAIN", where, default=1),
-        integer_keyword(primary, "CCDOFFST", where, default=1),
-        (
-            integer_keyword(primary, "BINAXIS1", where, default=1),
-            integer_keyword(primary, "BINAXIS2", where, default=1),
-        ),
+        cards.whole("CCDGAIN", default=1),
+        cards.whole("CCDOFFST", default=1),
+        (cards.whole("BINAXIS1", default=1), cards.whole("BINAXIS2", default=1)),
     )
-    obstype = text_keyword(primary, "OBSTYPE", where, default="")
-    target = text_keyword(primary, "TARGNAME", where, default="")
+    obstype = cards.text("OBSTYPE", default="")
+    target = cards.text("TARGNAME", default="")
 
-    table = references.table(references.required(primary, "CCDTAB", folder))
+    table = files.table("CCDTAB")
     if table.dummy:
         raise ReferenceFileError(
             f"PEDIGREE is {table.pedigree!r}; no exposure can do without a CCDTAB", where=table.path
@@ -92,31 +81,25 @@ def prepare(exposure: Exposure, steps: Collection[str], references: References, 
     setup = Setup(
         mode,
         read_ccd_parameters(table, mode),
-        {name for name in steps if name in REPEATABLE or exposure.switch(name) != "COMPLETE"},
+        {name for name in steps if SWITCHED[name].repeatable or exposure.switch(name) != "COMPLETE"},
         spectroscopic=obstype == "SPECTROSCOPIC",
         wavecal=target in ("WAVELINE", "WAVEHITM")
-        or any("WAVECAL" in text_keyword(h, "ASN_MTYP", where, default="") for h in exposure.sci_headers),
+        or any("WAVECAL" in sci.text("ASN_MTYP", default="") for sci in exposure.sci_cards),
         bias=target == "BIAS",
     )
-    setup.sources["CCDTAB"] = _identity(primary, "CCDTAB", table, setup.ccd.row)
+    setup.sources["CCDTAB"] = _identity(files, "CCDTAB", table, setup.ccd.row)
     if obstype != "IMAGING":
         setup.steps.discard("PHOTCORR")
 
-    if "DQICORR" in setup.steps:
-        _prepare_quality(setup, exposure, references)
-    if "ATODCORR" in setup.steps:
-        setup.conversion = references.table(references.required(primary, "ATODTAB", folder))
-        setup.sources["ATODCORR"] = _identity(primary, "ATODTAB", setup.conversion)
-        if setup.conversion.dummy:
-            _skip(setup, "ATODCORR", "ATODTAB")
-    for step, keyword in IMAGE_STEPS.items():
-        if step in setup.steps:
-            setup.images[step] = references.image(references.required(primary, keyword, folder))
-            setup.sources[step] = _identity(primary, keyword, setup.images[step])
-            if setup.images[step].dummy:
-                _skip(setup, step, keyword)
-    if "FLATCORR" in setup.steps:
-        _prepare_flats(setup, exposure, references, strict=strict)
+    for step in STEPS:
+        if step.name not in setup.steps:
+            continue
+        if step.name == "DQICORR":
+            _prepare_quality(setup, files)
+        elif step.name == "FLATCORR":
+            _prepare_flats(setup, files, strict=strict)
+        elif len(step.files) == 1:
+            _prepare_file(setup, step.name, step.files[0], files)
 
     if not setup.steps - ({"DQICORR"} if "DQICORR" in setup.skipped else set()):
         raise InputError(
@@ -127,40 +110,46 @@ def prepare(exposure: Exposure, steps: Collection[str], references: References, 
     return setup
 
 
-def _prepare_quality(setup: Setup, exposure: Exposure, references: References) -> None:
+def _prepare_quality(setup: Setup, files: HeaderReferences) -> None:
     """Read the bad-pixel table; without one, or with a dummy, saturation is still looked for."""
-    path = references.find(exposure.primary, "BPIXTAB", exposure.path.parent)
     setup.sources["DQICORR"] = ["  checked for saturation"]
+    path = files.find("BPIXTAB")
     if path is None:
         return
-    table = references.table(path)
-    setup.sources["DQICORR"] += _identity(exposure.primary, "BPIXTAB", table)
+    table = files.run.table(path)
+    setup.sources["DQICORR"] += _identity(files, "BPIXTAB", table)
     if table.dummy:
         setup.skipped["DQICORR"] = "BPIXTAB is a dummy"
         return
-    element = text_keyword(exposure.primary, "OPT_ELEM", f"{exposure.path}[0]", default="")
-    setup.bad_pixels = read_bad_pixels(table, element)
+    setup.bad_pixels = read_bad_pixels(table, files.cards.text("OPT_ELEM", default=""))
 
 
-def _prepare_flats(setup: Setup, exposure: Exposure, references: References, *, strict: bool) -> None:
-    flats: list[ReferenceImage | None] = []
-    named, lines = 0, []
-    for keyword in FLATS:
-        path = references.find(exposure.primary, keyword, exposure.path.parent)
-        image = references.image(path) if path else None
-        if image:
-            named += 1
-            lines += _identity(exposure.primary, keyword, image)
-        flats.append(image if image and not image.dummy else None)
-    if not named:
+def _prepare_flats(setup: Setup, files: HeaderReferences, *, strict: bool) -> None:
+    """Read the flats, of which some may be left blank and some may be dummies."""
+    paths = {keyword: files.find(keyword) for keyword in FLATS}
+    images = {keyword: files.run.image(path) for keyword, path in paths.items() if path}
+    if not images:
         raise ReferenceFileError(
-            f"{', '.join(FLATS)} are all blank; FLATCORR needs at least one of them", where=f"{exposure.path}[0]"
+            f"{', '.join(FLATS)} are all blank; FLATCORR needs at least one of them", where=files.cards.where
         )
-    setup.sources["FLATCORR"] = lines
-    if any(flats):
-        setup.flat = _flat_field(flats, references, strict=strict)
+    setup.sources["FLATCORR"] = [line for keyword in images for line in _identity(files, keyword, images[keyword])]
+    usable = [image if (image := images.get(keyword)) and not image.dummy else None for keyword in FLATS]
+    if any(usable):
+        setup.flat = _flat_field(usable, files.run, strict=strict)
     else:
         _skip(setup, "FLATCORR", "every flat")
+
+
+def _prepare_file(setup: Setup, step: str, keyword: str, files: HeaderReferences) -> None:
+    """Read the one image or table that a step needs."""
+    reference: ReferenceImage | ReferenceTable
+    if keyword.endswith("FILE"):
+        reference = setup.images[step] = files.image(keyword)
+    else:
+        reference = setup.tables[step] = files.table(keyword)
+    setup.sources[step] = _identity(files, keyword, reference)
+    if reference.dummy:
+        _skip(setup, step, keyword)
 
 
 def _skip(setup: Setup, step: str, what: str) -> None:
@@ -169,10 +158,10 @@ def _skip(setup: Setup, step: str, what: str) -> None:
 
 
 def _identity(
-    primary: fits.Header, keyword: str, reference: ReferenceImage | ReferenceTable, row: int | None = None
+    files: HeaderReferences, keyword: str, reference: ReferenceImage | ReferenceTable, row: int | None = None
 ) -> list[str]:
     """Return lines that say which reference file it is."""
-    lines = [f"  {keyword} {reference_name(primary, keyword)}"]
+    lines = [f"  {keyword} {files.name(keyword)}"]
     if isinstance(reference, ReferenceTable) and row is not None:
         texts = (reference.pedigree_of(row), reference.descrip, reference.descrip_of(row))
     else:
@@ -183,9 +172,7 @@ def _identity(
 def _flat_field(flats: list[ReferenceImage | None], references: References, *, strict: bool) -> FlatField:
     """Return the flats of an exposure, with what was already computed of them in this run."""
     pixel, delta, low = flats
-    if pixel is None and delta is None:
-        return FlatField(pixel, delta, low, strict=strict)  # expanded to fit each exposure
-    key = ("flats", strict, *(None if image is None else image.path for image in flats))
-    made = references.kept.setdefault(key, FlatField(pixel, delta, low, strict=strict))
-    assert isinstance(made, FlatField)
-    return made
+    flat = FlatField(pixel, delta, low, strict=strict)
+    if not (pixel or delta):
+        return flat  # expanded to fit each exposure
+    return references.keep(("flats", strict, *(image and image.path for image in flats)), lambda: flat)

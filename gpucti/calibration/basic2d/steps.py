@@ -1,4 +1,7 @@
-"""The steps of basic2d, one image set at a time, in CalSTIS's order (CalSTIS 3.5.0, `Do2D` and what it calls)."""
+"""The steps of basic2d, one image set at a time, as the table `order.STEPS` has them.
+
+Source: CalSTIS 3.5.0, `Do2D` and what it calls.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +17,21 @@ from gpucti.calibration.base import Trailer
 from gpucti.calibration.basic2d import arithmetic, overscan
 from gpucti.calibration.basic2d.arithmetic import Pixels
 from gpucti.calibration.basic2d.ccdtab import convert, find_conversion, read_conversion
-from gpucti.calibration.basic2d.dataquality import flag_bad_pixels, flag_outside, flag_saturation, read_aperture
+from gpucti.calibration.basic2d.dataquality import flag_bad_pixels, flag_outside, flag_saturation, read_field_of_view
 from gpucti.calibration.basic2d.matching import image_grid, image_pixels, matched, shift_coordinates
+from gpucti.calibration.basic2d.order import STEPS, Step
 from gpucti.calibration.basic2d.photometry import photcorr, photmode
 from gpucti.calibration.basic2d.setup import Setup
 from gpucti.calibration.basic2d.temperature import detector_temperature, update_temperature
 from gpucti.calibration.basic2d.velocity import heliocentric_velocity
-from gpucti.calibration.reffiles import References, stored, stored_double
+from gpucti.calibration.reffiles import HeaderReferences, stored, stored_double
 from gpucti.calibration.statistics import serious_bits
-from gpucti.errors import InputError, ReferenceFileError
+from gpucti.detector import DARK_SLOPE, DARK_TEMPERATURE, DQ_ALL
+from gpucti.errors import ReferenceFileError
 from gpucti.io.cards import Cards
 from gpucti.io.exposure import Exposure
-from gpucti.io.fitsfile import integer_keyword, number_keyword
 from gpucti.io.fitstables import ascii_text
 from gpucti.io.pixelgrid import PixelGrid
-
-ALL_BITS = 32767
-#: How the dark current grows with temperature, where a dark does not say: share per degree, and at what temperature
-#: (degrees C) it is as in the file.
-DARK_SLOPE, DARK_TEMPERATURE = 0.07, 18.0
 
 _Place = tuple[PixelGrid, tuple[int, int]]
 
@@ -49,8 +48,8 @@ class Frame:
         On the backend's device; replaced step by step.
     headers : tuple of three fits.Header
         Of SCI, ERR and DQ; changed step by step.
-    where : str
-        For messages.
+    cards : Cards
+        The first of them.
     grid : PixelGrid
         Where the pixels lie on the detector.
     exptime : float
@@ -66,7 +65,7 @@ class Frame:
     number: int
     pixels: Pixels
     headers: tuple[fits.Header, fits.Header, fits.Header]
-    where: str
+    cards: Cards
     grid: PixelGrid
     exptime: float
     sdqflags: int
@@ -92,20 +91,22 @@ class Calibration:
     ----------
     setup : Setup
         What to do; steps that turn out impossible move to ``skipped``.
-    primary : fits.Header
+    primary : Cards
         Of the product; changed.
     exposure : Exposure
         The input.
-    references, backend, trailer, darkscale
+    references : HeaderReferences
+        Of the input.
+    backend, trailer, darkscale
         See `gpucti.calibration.basic2d.basic2d.basic2d`.
     """
 
     def __init__(
         self,
         setup: Setup,
-        primary: fits.Header,
+        primary: Cards,
         exposure: Exposure,
-        references: References,
+        references: HeaderReferences,
         backend: Backend,
         trailer: Trailer,
         darkscale: tuple[float, ...],
@@ -119,87 +120,73 @@ class Calibration:
     def note(self, *lines: str) -> None:
         """Put lines into HISTORY and the trailer."""
         for line in lines:
-            self._primary.add_history(ascii_text(line))
+            self._primary.header.add_history(ascii_text(line))
             self._trailer.say(line)
 
     def frame(self, n: int) -> Frame:
         """Return an image set, with temperature and velocity in its header."""
-        imset, where = self._exposure.imsets[n], f"{self._exposure.path}[SCI,{n + 1}]"
+        imset = self._exposure.imsets[n]
         sci, err, dq = (header.copy() for header in imset.headers)
-        start, end = (float(number_keyword(sci, name, where)) for name in ("EXPSTART", "EXPEND"))
+        cards = Cards(sci, self._exposure.sci_cards[n].where)
+        start, end = (float(cards.number(name)) for name in ("EXPSTART", "EXPEND"))
         if self._exposure.switch("CRCORR") != "COMPLETE":
-            update_temperature(sci, self._exposure.path.parent, self._references, self._trailer, where)
+            update_temperature(cards, self._references, self._trailer)
         if self._setup.spectroscopic and not self._setup.wavecal:
-            ra, dec = (
-                number_keyword(self._primary, key, f"{self._exposure.path}[0]") for key in ("RA_TARG", "DEC_TARG")
-            )
+            ra, dec = (self._primary.number(key) for key in ("RA_TARG", "DEC_TARG"))
             velocity = heliocentric_velocity(ra, dec, (start + end) / 2)
             sci["V_HELIO"] = (stored_double(velocity), "[km/s] radial velocity, Earth's motion only")
         return Frame(
             n + 1,
-            Pixels(self._counts(imset.sci), self._counts(imset.err), self._xp.asarray(_bits(imset.dq, where))),
+            Pixels(self._counts(imset.sci), self._counts(imset.err), self._xp.asarray(_bits(imset.dq, cards))),
             (sci, err, dq),
-            where,
-            PixelGrid.of(Cards(sci, where)),
-            float(number_keyword(sci, "EXPTIME", where)),
-            int(serious_bits(integer_keyword(sci, "SDQFLAGS", where, default=ALL_BITS))),
-            max(integer_keyword(sci, "NCOMBINE", where, default=1), 1),
-            detector_temperature(sci, where),
+            cards,
+            PixelGrid.of(cards),
+            float(cards.number("EXPTIME")),
+            int(serious_bits(cards.whole("SDQFLAGS", default=DQ_ALL))),
+            max(cards.whole("NCOMBINE", default=1), 1),
+            detector_temperature(cards),
         )
 
     def run(self, frame: Frame, *, first: bool) -> None:
         """Do all steps to one image set; the first one also writes switches, history and photometry."""
         self._trailer.say(f"imset {frame.number}")
         if first:
-            self._primary["ATODGAIN"] = stored(self._setup.ccd.gain)
-            self._primary["READNSE"] = stored(self._setup.ccd.read_noise)
+            self._primary.header["ATODGAIN"] = stored(self._setup.ccd.gain)
+            self._primary.header["READNSE"] = stored(self._setup.ccd.read_noise)
             self.note("CCD parameters", *self._setup.sources["CCDTAB"])
-        for step, do in (
-            ("DQICORR", self._flag),
-            ("ATODCORR", self._convert),
-            ("BLEVCORR", self._subtract_level),
-            ("errors", self._make_errors),
-            ("BIASCORR", self._subtract_bias),
-            ("DARKCORR", self._subtract_dark),
-            ("FLATCORR", self._divide_by_flat),
-            ("SHADCORR", self._correct_shading),
-        ):
-            lines = do(frame) if step in self._setup.steps or step == "errors" else []
+        for step in STEPS:
+            lines: list[str] | None = []
+            if (first or not step.once) and (not step.part or step.name in self._setup.steps):
+                lines = getattr(self, step.name.lower())(frame)
             if first:
                 self._conclude(step, lines)
-        if first:
-            self._primary["PHOTMODE"] = photmode(self._primary, frame.headers[0])
-            if "PHOTCORR" in self._setup.steps:
-                photcorr(
-                    self._primary,
-                    frame.headers[0],
-                    gain=self._setup.ccd.gain,
-                    temperature=frame.temperature,
-                    references=self._references,
-                    folder=self._exposure.path.parent,
-                    trailer=self._trailer,
-                )
 
-    def _conclude(self, step: str, lines: list[str]) -> None:
+    def _conclude(self, step: Step, lines: list[str] | None) -> None:
         """Set the switch of a step and say what was done."""
-        if step == "errors":
+        if lines is None:
+            return
+        sources = self._setup.sources.get(step.name, [])
+        if not step.part:
             self.note(*lines)
-        elif step in self._setup.skipped:
-            self._primary[step] = "SKIPPED"
-            self.note(f"{step} skipped: {self._setup.skipped[step]}", *self._setup.sources.get(step, []))
-        elif step in self._setup.steps:
-            self._primary[step] = "COMPLETE"
-            self.note(f"{step} complete", *lines, *self._setup.sources.get(step, []))
+        elif step.name in self._setup.skipped:
+            self._primary.header[step.name] = "SKIPPED"
+            self.note(f"{step.name} skipped: {self._setup.skipped[step.name]}", *sources)
+        elif step.name in self._setup.steps:
+            self._primary.header[step.name] = "COMPLETE"
+            self.note(f"{step.name} complete", *lines, *sources)
 
-    def _flag(self, frame: Frame) -> list[str]:
-        """DQICORR."""
+    # The steps, each by the name of its row in `STEPS`; each returns lines for HISTORY, or None if it has
+    # written history and switch itself.
+
+    def dqicorr(self, frame: Frame) -> list[str]:
+        """Flag saturated pixels, those outside the field of view, and bad ones."""
         sci, err, dq = frame.pixels
         dq = flag_saturation(sci, dq, self._setup.ccd.saturate, self._xp)
         if frame.place not in self._masks:
             mask = np.zeros(frame.shape, np.int16)
-            aperture = read_aperture(self._primary, frame.headers[0], frame.grid, self._trailer, frame.where)
-            if aperture:
-                flag_outside(mask, aperture, frame.grid, self._trailer)
+            field = read_field_of_view(self._primary, frame.cards, frame.grid, self._trailer)
+            if field:
+                flag_outside(mask, field, frame.grid, self._trailer)
             if self._setup.bad_pixels:
                 flag_bad_pixels(mask, self._setup.bad_pixels, frame.grid)
                 if self._setup.bad_pixels.ignored:
@@ -208,12 +195,12 @@ class Calibration:
         frame.pixels = Pixels(sci, err, dq | self._masks[frame.place])
         return []
 
-    def _convert(self, frame: Frame) -> list[str]:
-        """ATODCORR."""
-        table = self._setup.conversion
-        if frame.ncombine > 1 or table is None:
-            raise InputError(f"NCOMBINE is {frame.ncombine}; ATODCORR needs single raw exposures", where=frame.where)
-        row = find_conversion(table, self._setup.mode, frame.headers[0], frame.where)
+    def atodcorr(self, frame: Frame) -> list[str]:
+        """Replace raw counts by those of the table."""
+        if frame.ncombine > 1:
+            raise frame.cards.wrong(f"NCOMBINE is {frame.ncombine}; ATODCORR needs single raw exposures")
+        table = self._setup.tables["ATODCORR"]
+        row = find_conversion(table, self._setup.mode, frame.cards)
         if table.row_dummy(row):
             self._skip("ATODCORR", f"row {row + 1} of the ATODTAB is a dummy")
             return []
@@ -222,10 +209,10 @@ class Calibration:
         frame.pixels = Pixels(sci, err, dq)
         return []
 
-    def _subtract_level(self, frame: Frame) -> list[str]:
-        """BLEVCORR."""
+    def blevcorr(self, frame: Frame) -> list[str]:
+        """Subtract the bias level and cut the overscan off."""
         ccd, shape = self._setup.ccd, frame.shape
-        place = overscan.find_overscan(self._setup.mode.amp, shape, frame.grid.bin, frame.where)
+        place = overscan.find_overscan(self._setup.mode.amp, shape, frame.grid.bin, frame.cards.where)
         if place is None:
             self._trailer.say(f"BLEVCORR: {shape[1]} x {shape[0]} pixels are too few for overscan")
             frame.pixels = frame.pixels._replace(sci=frame.pixels.sci - ccd.bias)
@@ -233,8 +220,8 @@ class Calibration:
             return ["  bias level from the CCDTAB, no overscan", "  no drift along lines"]
         levels = overscan.bias_levels(frame.pixels, place, frame.sdqflags, ccd.bias, ccd.clip, self._backend)
         frame.pixels = overscan.subtract_levels(frame.pixels, place, levels, self._backend)
-        shift_coordinates(frame.headers, (place.left, place.bottom), frame.where)
-        frame.grid = PixelGrid.of(Cards(frame.headers[0], frame.where))
+        shift_coordinates(frame.cards, frame.headers, (place.left, place.bottom))
+        frame.grid = PixelGrid.of(frame.cards)
         self._write_level(frame, levels.mean)
         if levels.lines_left_out:
             self._trailer.say(f"BLEVCORR: {levels.lines_left_out} lines without good overscan")
@@ -244,11 +231,11 @@ class Calibration:
         ]
 
     def _write_level(self, frame: Frame, level: np.float32) -> None:
-        frame.headers[0]["MEANBLEV"] = (stored(level), "mean bias level subtracted")
+        frame.cards.header["MEANBLEV"] = (stored(level), "mean bias level subtracted")
         self._trailer.say(f"mean bias level {level:.6g}")
 
-    def _make_errors(self, frame: Frame) -> list[str]:
-        """Make the errors of raw data, in BLEVCORR's place among the steps."""
+    def make_errors(self, frame: Frame) -> list[str]:
+        """Make the errors of raw data."""
         if frame.pixels.err.any():
             return []
         ccd = self._setup.ccd
@@ -257,23 +244,23 @@ class Calibration:
         frame.pixels = frame.pixels._replace(err=err)
         return [f"errors made: read noise {ccd.read_noise:.5g}, gain {ccd.gain:.5g}"]
 
-    def _subtract_bias(self, frame: Frame) -> list[str]:
-        """BIASCORR."""
-        if self._setup.wavecal and self._reference("BIASCORR", frame) is None:
+    def biascorr(self, frame: Frame) -> list[str]:
+        """Subtract the bias image."""
+        if self._setup.wavecal and self._binned("BIASCORR", frame) is None:
             self._skip("BIASCORR", "the bias is binned more than the wavecal")
             return []
         bias = arithmetic.scale(self._matching("BIASCORR", frame), frame.ncombine)
         frame.pixels = arithmetic.subtract(frame.pixels, bias, self._xp)
         return []
 
-    def _subtract_dark(self, frame: Frame) -> list[str]:
-        """DARKCORR."""
+    def darkcorr(self, frame: Frame) -> list[str]:
+        """Subtract the dark current."""
         dark = self._matching("DARKCORR", frame)
         factor = np.float32(self._dark_factor(frame) * frame.exptime / float(self._setup.ccd.gain))
         if frame.place not in self._dark_middle:
             self._dark_middle[frame.place] = _middle_values(dark, self._backend)
         median = _mean_of_middle(self._dark_middle[frame.place], factor)
-        frame.headers[0]["MEANDARK"] = (stored(median), "median of the dark subtracted")
+        frame.cards.header["MEANDARK"] = (stored(median), "median of the dark subtracted")
         frame.pixels = arithmetic.subtract(frame.pixels, arithmetic.scale(dark, float(factor)), self._xp)
         return []
 
@@ -283,23 +270,20 @@ class Calibration:
             return float(self._darkscale[min(frame.number, len(self._darkscale)) - 1])
         if frame.temperature <= 0:
             return 1.0
-        dark = self._setup.images["DARKCORR"]
-        try:
-            reference = number_keyword(dark.primary, "REF_TEMP", f"{dark.path}[0]", default=DARK_TEMPERATURE)
-            slope = number_keyword(dark.primary, "DRK_VS_T", f"{dark.path}[0]", default=DARK_SLOPE)
-        except InputError as error:
-            raise ReferenceFileError(str(error)) from error
+        dark = self._setup.images["DARKCORR"].cards
+        reference = dark.number("REF_TEMP", default=DARK_TEMPERATURE)
+        slope = dark.number("DRK_VS_T", default=DARK_SLOPE)
         factor = 1.0 + slope * (frame.temperature - reference)
         self._trailer.say(f"dark scaled by {factor:.6g} for {frame.temperature:.4g} degrees C")
         return factor
 
-    def _divide_by_flat(self, frame: Frame) -> list[str]:
-        """FLATCORR."""
+    def flatcorr(self, frame: Frame) -> list[str]:
+        """Divide by the product of the flats."""
         frame.pixels = arithmetic.divide(frame.pixels, self._matching("FLATCORR", frame), self._xp)
         return []
 
-    def _correct_shading(self, frame: Frame) -> list[str]:
-        """SHADCORR."""
+    def shadcorr(self, frame: Frame) -> list[str]:
+        """Divide by the shading of the shutter."""
         if frame.exptime <= 0:
             self._skip("SHADCORR", f"EXPTIME is {frame.exptime:g}")
             return []
@@ -308,6 +292,22 @@ class Calibration:
         frame.pixels = arithmetic.divide(frame.pixels, arithmetic.add_constant(shading, 1), self._xp)
         return []
 
+    def write_photmode(self, frame: Frame) -> list[str]:
+        """Write PHOTMODE."""
+        self._primary.header["PHOTMODE"] = photmode(self._primary, frame.cards)
+        return []
+
+    def photcorr(self, frame: Frame) -> None:
+        """Write what a count is worth, switch and history too."""
+        photcorr(
+            self._primary,
+            frame.cards,
+            gain=self._setup.ccd.gain,
+            temperature=frame.temperature,
+            references=self._references,
+            trailer=self._trailer,
+        )
+
     def _skip(self, step: str, why: str) -> None:
         """Leave a step out, here and in all image sets that follow."""
         self._setup.steps.discard(step)
@@ -315,7 +315,7 @@ class Calibration:
 
     def _matching(self, step: str, frame: Frame) -> Pixels:
         """Return the reference image of a step cut and binned to an image set, on the device."""
-        pixels = self._reference(step, frame)
+        pixels = self._binned(step, frame)
         if pixels is None:
             raise ReferenceFileError(
                 f"binned more than the image ({frame.grid.bin}); use the {step} reference file for this mode",
@@ -323,7 +323,7 @@ class Calibration:
             )
         return pixels
 
-    def _reference(self, step: str, frame: Frame) -> Pixels | None:
+    def _binned(self, step: str, frame: Frame) -> Pixels | None:
         """Return the reference image of a step, or None if its pixels are larger than those of the image set."""
         key = (step, frame.place)
         if key not in self._matched:
@@ -347,11 +347,11 @@ class Calibration:
             return self._xp.asarray(pixels.astype(np.float32, copy=False))
 
 
-def _bits(dq: npt.NDArray[Any], where: str) -> npt.NDArray[np.int16]:
+def _bits(dq: npt.NDArray[Any], cards: Cards) -> npt.NDArray[np.int16]:
     """Return data quality as 16-bit integers."""
     limits = np.iinfo(np.int16)
     if dq.dtype != np.int16 and (dq.min() < limits.min or dq.max() > limits.max):
-        raise InputError(f"data quality from {dq.min()} to {dq.max()}; expected 16-bit integers", where=where)
+        raise cards.wrong(f"data quality from {dq.min()} to {dq.max()}; expected 16-bit integers")
     return dq.astype(np.int16, copy=False)
 
 

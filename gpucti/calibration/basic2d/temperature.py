@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
-from gpucti.calibration.reffiles import References, stored
+from gpucti.calibration.reffiles import HeaderReferences, stored
+from gpucti.detector import SIDE_2_MJD
 from gpucti.errors import MissingFileError, ReferenceFileError
-from gpucti.io.fitsfile import find_file, number_keyword, text_keyword
+from gpucti.io.cards import Cards
+from gpucti.io.fitsfile import find_file
 
-#: From this date (MJD) on STIS ran on its side-2 electronics, without control of the detector's temperature.
-SIDE_2 = 52091.0
 #: What is believed of the telemetry: degrees C, and how unlikely a jump to the neighbours may be.
 COLDEST, WARMEST = 15.0, 25.0
 JUMP_SIGMA, LEAST_LIKELY = float(np.float32(0.4)), 0.05
@@ -29,9 +27,7 @@ UNKNOWN = -1.0
 Floats = npt.NDArray[np.float64]
 
 
-def update_temperature(
-    sci_header: fits.Header, folder: Path, references: References, trailer: Trailer, where: str
-) -> None:
+def update_temperature(sci: Cards, references: HeaderReferences, trailer: Trailer) -> None:
     """Set OCCDHTAV of a SCI header to the mean over the exposure, if an EPC file beside the exposure covers it.
 
     The file is ``<first 8 characters of EXPNAME>j_epc.fits``. Nothing is done without it, or where OCCDHTAV is
@@ -42,27 +38,27 @@ def update_temperature(
     ReferenceFileError
         The EPC file is damaged.
     """
-    if np.float32(number_keyword(sci_header, "OCCDHTAV", where, default=UNKNOWN)) < 0:
+    if np.float32(sci.number("OCCDHTAV", default=UNKNOWN)) < 0:
         return
-    name = text_keyword(sci_header, "EXPNAME", where, default="")[:8]
+    name = sci.text("EXPNAME", default="")[:8]
     if not re.fullmatch(r"[A-Za-z0-9_]+", name):
         return
     try:
-        path = find_file(folder / f"{name}j_epc.fits")
+        path = find_file(references.folder / f"{name}j_epc.fits")
     except MissingFileError:
         return
-    table = references.table(path)
+    table = references.run.table(path)
     times, values = (table.column(column) for column in ("TIME", "VALUE"))
     for array in (times, values):
         if array.dtype.kind not in "iuf" or array.ndim != 1 or not np.isfinite(array).all():
             raise ReferenceFileError("TIME or VALUE holds no plain numbers; expected MJD and degrees C", where=path)
-    start, end, exptime = (float(number_keyword(sci_header, key, where)) for key in ("EXPSTART", "EXPEND", "EXPTIME"))
+    start, end, exptime = (float(sci.number(key)) for key in ("EXPSTART", "EXPEND", "EXPTIME"))
     good = plausible(values.astype(np.float64))
     mean = mean_temperature(times[good].tolist(), values[good].tolist(), start, end, exptime)
     if mean is None:
         trailer.say(f"{path.name} does not cover the exposure: OCCDHTAV stays")
         return
-    sci_header["OCCDHTAV"] = stored(mean)
+    sci.header["OCCDHTAV"] = stored(mean)
     trailer.say(f"OCCDHTAV from {path.name}: {mean:.4f}")
 
 
@@ -130,8 +126,8 @@ def mean_temperature(
     return total / (end - start)
 
 
-def detector_temperature(sci_header: fits.Header, where: str) -> float:
+def detector_temperature(sci: Cards) -> float:
     """Return OCCDHTAV, degrees C; -1 before side 2 or if it is missing."""
-    if number_keyword(sci_header, "EXPSTART", where, default=UNKNOWN) < SIDE_2:
+    if sci.number("EXPSTART", default=UNKNOWN) < SIDE_2_MJD:
         return UNKNOWN
-    return float(number_keyword(sci_header, "OCCDHTAV", where, default=UNKNOWN))
+    return float(sci.number("OCCDHTAV", default=UNKNOWN))

@@ -1,4 +1,4 @@
-"""Cosmic rays told from signal and left out of the sum: CalSTIS's ocrreject on arrays.
+"""Cosmic rays distinguished from signal and left out of the sum: CalSTIS's ocrreject on arrays.
 
 Single precision throughout, and every operation rounds where the original rounds: sums run over the images in their
 order, and no product is fused into a sum. The result does not depend on the size of the bands or the number of threads.
@@ -21,11 +21,10 @@ from gpucti.backends.base import Array, Backend
 from gpucti.calibration.crreject.hits import neighbours_within, with_surroundings
 from gpucti.calibration.crreject.sky import sky_mode
 from gpucti.calibration.crreject.table import CrParameters
+from gpucti.detector import DQ_COSMIC_RAY
 from gpucti.errors import InputError
 
 f32 = np.float32
-#: Data-quality bit of a pixel rejected as a cosmic ray.
-COSMIC_RAY = 8192
 #: Pixels worked on at a time in host memory: the temporaries of a band stay in the second-level cache.
 BAND_PIXELS = 65536
 
@@ -114,7 +113,7 @@ def combine(
     gain : (n,) float
         Electrons per count (ATODGAIN).
     parameters : CrParameters
-        From `gpucti.calibration.crreject.table.read_parameters`.
+        From `gpucti.calibration.crreject.table.read_rejection_parameters`.
     backend : Backend
         Whose device does the work.
 
@@ -150,12 +149,14 @@ def combine(
     skysum = _running_sum(images.sky)
     err = (xp.sqrt(variance_sum.astype(np.float64)) / exposed).astype(f32)
     err = xp.where(good, err, f32(0)) * total
-    bits = [xp.asarray(one).astype(np.int16) & np.int16(~COSMIC_RAY) for one in dq]
-    n_rejected = sum(int(xp.count_nonzero(one)) for one in rejected)
-    masks = tuple(_flagged(one, lost, xp) for one, lost in zip(bits, rejected, strict=True)) if parameters.mask else ()
-    for one, lost in zip(bits[1:], rejected[1:], strict=True):
-        bits[0] |= one
-        rejected[0] &= lost
+    bits = [xp.asarray(flags).astype(np.int16) & np.int16(~DQ_COSMIC_RAY) for flags in dq]
+    n_rejected = sum(int(xp.count_nonzero(hits)) for hits in rejected)
+    masks: tuple[Array, ...] = ()
+    if parameters.mask:
+        masks = tuple(_flagged(flags, hits, xp) for flags, hits in zip(bits, rejected, strict=True))
+    for flags, hits in zip(bits[1:], rejected[1:], strict=True):
+        bits[0] |= flags
+        rejected[0] &= hits
     return CrCombined(
         mean * total + skysum, err, _flagged(bits[0], rejected[0], xp), masks, images.sky, n_rejected, exptime
     )
@@ -354,7 +355,7 @@ def _variance(signal: Array, images: _Images, n: int, xp: Any) -> Array:
 
 
 def _flagged(bits: Array, rejected: Array, xp: Any) -> Array:
-    return bits | xp.where(rejected, np.int16(COSMIC_RAY), np.int16(0))
+    return bits | xp.where(rejected, np.int16(DQ_COSMIC_RAY), np.int16(0))
 
 
 def _running_sum(values: npt.NDArray[np.float32]) -> np.float32:

@@ -16,13 +16,13 @@ from gpucti._version import __version__
 from gpucti.backends.base import Backend
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.crreject.combine import CrCombined, combine
-from gpucti.calibration.crreject.table import CrParameters, read_parameters
+from gpucti.calibration.crreject.table import CrParameters, read_rejection_parameters
 from gpucti.calibration.reffiles import References, stored, stored_double
 from gpucti.errors import InputError
+from gpucti.io.cards import Cards
 from gpucti.io.exposure import Exposure, ImageSet
-from gpucti.io.fitsfile import keyword, number_keyword, text_keyword
 
-__all__ = ["CrCombined", "CrParameters", "combine", "read_parameters", "reject_cosmic_rays", "usable_imsets"]
+__all__ = ["CrCombined", "CrParameters", "combine", "read_rejection_parameters", "reject_cosmic_rays", "usable_imsets"]
 
 f32 = np.float32
 
@@ -36,8 +36,8 @@ class UsableImset(NamedTuple):
         Index of the exposure it belongs to.
     number : int
         Its number there (EXTVER).
-    where : str
-        File and extension, for messages.
+    cards : Cards
+        The SCI header.
     imset : ImageSet
         The arrays.
     exptime, read_noise, gain : float
@@ -46,16 +46,11 @@ class UsableImset(NamedTuple):
 
     exposure: int
     number: int
-    where: str
+    cards: Cards
     imset: ImageSet
     exptime: float
     read_noise: float
     gain: float
-
-    @property
-    def header(self) -> fits.Header:
-        """The SCI header."""
-        return self.imset.headers[0]
 
 
 def reject_cosmic_rays(
@@ -97,23 +92,23 @@ def reject_cosmic_rays(
     """
     usable = usable_imsets(exposures)
     first = exposures[usable[0].exposure]
-    exptimes = [one.exptime for one in usable]
+    exptimes = [image.exptime for image in usable]
     exptime = _total(exptimes)
     mean_exposure = float(exptime) / len(usable)
 
-    path = references.required(first.primary, "CRREJTAB", first.path.parent)
-    spectroscopic = text_keyword(first.primary, "OBSTYPE", f"{first.path}[0]") == "SPECTROSCOPIC"
-    parameters = read_parameters(references.table(path), len(usable), mean_exposure, spectroscopic=spectroscopic)
+    table = references.of(first).table("CRREJTAB")
+    spectroscopic = first.cards.text("OBSTYPE") == "SPECTROSCOPIC"
+    parameters = read_rejection_parameters(table, len(usable), mean_exposure, spectroscopic=spectroscopic)
     trailer.say(
-        f"CRCORR: {len(usable)} image sets, {exptime:g} s; {path.name}: {parameters.texts[1]}, "
+        f"CRCORR: {len(usable)} image sets, {exptime:g} s; {table.path.name}: {parameters.texts[1]}, "
         f"sky {parameters.skysub}, sigmas {parameters.texts[0]}"
     )
     combined = combine(
-        [one.imset.sci for one in usable],
-        [one.imset.dq for one in usable],
+        [image.imset.sci for image in usable],
+        [image.imset.dq for image in usable],
         exptimes,
-        [one.read_noise for one in usable],
-        [one.gain for one in usable],
+        [image.read_noise for image in usable],
+        [image.gain for image in usable],
         parameters,
         backend,
     )
@@ -138,18 +133,17 @@ def usable_imsets(exposures: Sequence[Exposure]) -> list[UsableImset]:
     """
     usable = []
     for index, exposure in enumerate(exposures):
-        read_noise = number_keyword(exposure.primary, "READNSE", f"{exposure.path}[0]")
+        read_noise = exposure.cards.number("READNSE")
         if read_noise < 0:
-            raise InputError(f"READNSE is {read_noise!r}; expected electrons, 0 or more", where=f"{exposure.path}[0]")
-        for number, imset in enumerate(exposure.imsets, start=1):
-            where = f"{exposure.path}[SCI,{number}]"
-            if not _is_ok(imset.headers[0], where):
+            raise exposure.cards.wrong(f"READNSE is {read_noise!r}; expected electrons, 0 or more")
+        for number, (imset, cards) in enumerate(zip(exposure.imsets, exposure.sci_cards, strict=True), start=1):
+            if not _is_ok(cards):
                 continue
-            _require_finite(imset, where)
-            exptime = number_keyword(imset.headers[0], "EXPTIME", where)
+            _require_finite(imset, cards)
+            exptime = cards.number("EXPTIME")
             if exptime < 0:
-                raise InputError(f"EXPTIME is {exptime!r}; expected seconds, 0 or more", where=where)
-            usable.append(UsableImset(index, number, where, imset, exptime, read_noise, exposure.gain))
+                raise cards.wrong(f"EXPTIME is {exptime!r}; expected seconds, 0 or more")
+            usable.append(UsableImset(index, number, cards, imset, exptime, read_noise, exposure.gain))
     names = ", ".join(str(exposure.path) for exposure in exposures)
     if len(usable) < 2:
         raise InputError(
@@ -158,11 +152,11 @@ def usable_imsets(exposures: Sequence[Exposure]) -> list[UsableImset]:
         )
     for name, values in (
         ("CCDAMP", {exposure.amp for exposure in exposures}),
-        ("shape (rows, columns)", {one.imset.sci.shape for one in usable}),
+        ("shape (rows, columns)", {image.imset.sci.shape for image in usable}),
     ):
         if len(values) > 1:
             raise InputError(f"{name} is {', '.join(map(str, sorted(values)))}; expected the same in all", where=names)
-    times = [one.exptime for one in usable]
+    times = [image.exptime for image in usable]
     if 0 in times and any(times):
         raise InputError(
             f"EXPTIME is {', '.join(f'{time:g}' for time in times)}; expected times above 0, or 0 for all", where=names
@@ -170,19 +164,17 @@ def usable_imsets(exposures: Sequence[Exposure]) -> list[UsableImset]:
     return usable
 
 
-def _is_ok(header: fits.Header, where: str) -> bool:
-    value = keyword(header, "IMSET_OK", where, default=True)
+def _is_ok(cards: Cards) -> bool:
+    value = cards.value("IMSET_OK", default=True)
     if not isinstance(value, bool):
-        raise InputError(f"IMSET_OK is {value!r}; expected T or F", where=where)
+        raise cards.wrong(f"IMSET_OK is {value!r}; expected T or F")
     return value
 
 
-def _require_finite(imset: ImageSet, where: str) -> None:
+def _require_finite(imset: ImageSet, cards: Cards) -> None:
     if not np.isfinite(imset.sci).all():
         row, col = np.argwhere(~np.isfinite(imset.sci))[0]
-        raise InputError(
-            f"NaN or infinity at row {row}, column {col} (0-based); replace such pixels first", where=where
-        )
+        raise cards.wrong(f"NaN or infinity at row {row}, column {col} (0-based); replace such pixels first")
 
 
 def _total(exptimes: Sequence[float]) -> np.float32:
@@ -223,17 +215,17 @@ def _write_sci(header: fits.Header, combined: CrCombined, usable: Sequence[Usabl
     header["EXPTIME"] = stored(combined.exptime)
     header["EXPSTART"], header["EXPEND"] = _times(usable)
     header["NCOMBINE"] = len(usable)
-    warmth = f32(0)
-    for one in usable:  # an image without the keyword counts as -1 degree, as in the original
-        warmth = f32(warmth + f32(number_keyword(one.header, "OCCDHTAV", one.where, default=-1)) * f32(one.exptime))
-    if combined.exptime > 0 and warmth > 0:
-        header["OCCDHTAV"] = stored(warmth / combined.exptime)
+    weighted = f32(0)  # temperatures times exposure times
+    for image in usable:  # an image without the keyword counts as -1 degree, as in the original
+        weighted = f32(weighted + f32(image.cards.number("OCCDHTAV", default=-1)) * f32(image.exptime))
+    if combined.exptime > 0 and weighted > 0:
+        header["OCCDHTAV"] = stored(weighted / combined.exptime)
 
 
 def _times(usable: Sequence[UsableImset]) -> tuple[float, float]:
     """Return first start and last end, Modified Julian Dates."""
-    start = min(number_keyword(one.header, "EXPSTART", one.where, default=0) for one in usable)
-    end = max(number_keyword(one.header, "EXPEND", one.where, default=0) for one in usable)
+    start = min(image.cards.number("EXPSTART", default=0) for image in usable)
+    end = max(image.cards.number("EXPEND", default=0) for image in usable)
     return stored_double(start), stored_double(end)
 
 
@@ -242,6 +234,6 @@ def _with_masks(exposures: Sequence[Exposure], usable: Sequence[UsableImset], ma
     if not masks:
         return list(exposures)
     imsets = [list(exposure.imsets) for exposure in exposures]
-    for one, mask in zip(usable, masks, strict=True):
-        imsets[one.exposure][one.number - 1] = replace(one.imset, dq=mask)
-    return [exposure.with_imsets(own) for exposure, own in zip(exposures, imsets, strict=True)]
+    for image, mask in zip(usable, masks, strict=True):
+        imsets[image.exposure][image.number - 1] = replace(image.imset, dq=mask)
+    return [exposure.with_imsets(flagged) for exposure, flagged in zip(exposures, imsets, strict=True)]

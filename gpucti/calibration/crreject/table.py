@@ -1,4 +1,4 @@
-"""How cosmic rays are told from signal: the parameters of a CRREJTAB, and which of its rows applies."""
+"""How cosmic rays are distinguished from signal: the parameters of a CRREJTAB, and which of its rows applies."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from typing import Any
 import numpy as np
 
 from gpucti.calibration.refdata import ReferenceTable
+from gpucti.detector import DQ_ALL
 from gpucti.errors import InputError, ReferenceFileError
 
 #: Iterations at most (CalSTIS ocrreject).
 MAX_ITERATIONS = 20
 #: Largest CRRADIUS accepted, in pixels: delivered tables say 1.5 or so.
 MAX_RADIUS = 50
-#: A data-quality bit mask is a signed 16-bit integer.
-MAX_DQ = 32767
 
 
 @dataclass(frozen=True)
 class CrParameters:
-    """What cosmic-ray rejection is told; the names are those of the CRREJTAB's columns.
+    """The parameters of cosmic-ray rejection; the names are those of the CRREJTAB's columns.
 
     Attributes
     ----------
@@ -67,14 +66,16 @@ class CrParameters:
             ("CRRADIUS", self.radius, 0 <= self.radius <= MAX_RADIUS, f"0 to {MAX_RADIUS} pixels"),
             ("INITGUES", self.initgues, self.initgues in ("minimum", "median"), "'minimum' or 'median'"),
             ("SCALENSE", self.scalense, self.scalense >= 0, "per cent, 0 or more"),
-            ("BADINPDQ", self.badinpdq, 0 <= self.badinpdq <= MAX_DQ, f"0 to {MAX_DQ}"),
+            ("BADINPDQ", self.badinpdq, 0 <= self.badinpdq <= DQ_ALL, f"0 to {DQ_ALL}"),
             ("a parameter", self, number, "finite numbers"),
         ):
             if not good:
                 raise InputError(f"cosmic-ray rejection: {name} is {value!r}; expected {allowed}")
 
 
-def read_parameters(table: ReferenceTable, n: int, mean_exposure: float, *, spectroscopic: bool) -> CrParameters:
+def read_rejection_parameters(
+    table: ReferenceTable, n: int, mean_exposure: float, *, spectroscopic: bool
+) -> CrParameters:
     """Return the parameters for `n` images of a mean exposure time.
 
     Parameters
@@ -96,12 +97,12 @@ def read_parameters(table: ReferenceTable, n: int, mean_exposure: float, *, spec
     crsplit, meanexp = (_numbers(table, name) for name in ("CRSPLIT", "MEANEXP"))
     if not len(crsplit):
         raise ReferenceFileError("no rows; expected a CRREJTAB with one for each CRSPLIT and MEANEXP", where=table.path)
-    wanted = min(n, int(crsplit.max()))
-    excess = np.where(crsplit == wanted, meanexp - mean_exposure, -1.0)
+    split = min(n, int(crsplit.max()))
+    excess = np.where(crsplit == split, meanexp - mean_exposure, -1.0)
     if not (excess >= 0).any():
-        have = ", ".join(f"{value:g}" for value in sorted(set(meanexp[crsplit == wanted]))) or "no row"
+        have = ", ".join(f"{value:g}" for value in sorted(set(meanexp[crsplit == split]))) or "no row"
         raise ReferenceFileError(
-            f"no row with CRSPLIT {wanted} and MEANEXP of at least {mean_exposure:g} s (has {have}); "
+            f"no row with CRSPLIT {split} and MEANEXP of at least {mean_exposure:g} s (has {have}); "
             "the table does not cover these exposures",
             where=table.path,
         )
@@ -122,7 +123,7 @@ def read_parameters(table: ReferenceTable, n: int, mean_exposure: float, *, spec
             texts=(sigmas, initgues if initgues.startswith(("med", "min")) else "minimum"),
         )
     except InputError as error:
-        raise ReferenceFileError(f"row {row + 1}: {error}", where=table.path) from error
+        raise ReferenceFileError(f"row {row + 1}: {error.reason}", where=table.path) from error
 
 
 def _numbers(table: ReferenceTable, name: str) -> Any:

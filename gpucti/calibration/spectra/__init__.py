@@ -1,1 +1,8 @@
 """Spectra of the CCD's first-order gratings: wavelength calibration, rectification, extraction."""
+
+from typing import TYPE_CHECKING
+
+from gpucti._lazy import submodules
+
+if not TYPE_CHECKING:
+    __getattr__ = submodules(__name__)

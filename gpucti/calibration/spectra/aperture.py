@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from astropy.io import fits
-
-from gpucti.calibration.reffiles import References
+from gpucti.calibration.reffiles import HeaderReferences
 from gpucti.calibration.spectra.tables import description, require_real, require_rows, whole
 from gpucti.errors import ReferenceFileError
-from gpucti.io.fitsfile import text_keyword
+from gpucti.io.cards import Cards
 
 #: Endings of a proposed aperture that name a place in the slit, in the order they are looked for.
 PSEUDO_APERTURES = ("E1", "E2", "D1")
@@ -20,8 +17,8 @@ MAX_BARS = 3
 
 
 @dataclass(frozen=True)
-class Aperture:
-    """One row of an APDESTAB.
+class Slit:
+    """An aperture of the spectrograph: one row of an APDESTAB.
 
     Attributes
     ----------
@@ -45,41 +42,37 @@ class Aperture:
     history: tuple[str, ...] = ()
 
 
-def aperture_name(primary: fits.Header, where: str) -> str:
+def aperture_name(primary: Cards) -> str:
     """Return the name under which tables are asked for an aperture, in rectification and extraction.
 
     Without a lamp, the pseudo-aperture that PROPAPER ends in is appended to APERTURE, unless it ends so already.
     """
-    name = text_keyword(primary, "APERTURE", where)
-    if text_keyword(primary, "SCLAMP", where, default="NONE") != "NONE":
+    name = primary.text("APERTURE")
+    if primary.text("SCLAMP", default="NONE") != "NONE":
         return name
-    proposed = text_keyword(primary, "PROPAPER", where, default=name)
+    proposed = primary.text("PROPAPER", default=name)
     for ending in PSEUDO_APERTURES:
         if proposed.endswith(ending) and not name.endswith(ending):
             return name + ending
     return name
 
 
-def read_aperture(primary: fits.Header, name: str, references: References, folder: Path) -> Aperture:
+def read_slit(references: HeaderReferences, name: str) -> Slit:
     """Return the first row of the APDESTAB for an aperture.
 
     Parameters
     ----------
-    primary : fits.Header
+    references : HeaderReferences
         Names the table.
     name : str
         The aperture.
-    references : References
-        Where the table comes from.
-    folder : Path
-        Of the exposure, for relative file names.
 
     Raises
     ------
     ReferenceFileError
         No table, no row, a missing column, or a cell that makes no sense.
     """
-    table = references.table(references.required(primary, "APDESTAB", folder))
+    table = references.table("APDESTAB")
     row = require_rows(table, APERTURE=name)[0]
     require_real(table, row)
     for number in range(1, MAX_BARS + 1):
@@ -88,7 +81,7 @@ def read_aperture(primary: fits.Header, name: str, references: References, folde
     width = (table.number("WIDTH1", row), table.number("WIDTH2", row))
     if min(width) <= 0:
         raise ReferenceFileError(f"WIDTH1, WIDTH2 of row {row + 1} are {width}; expected arcseconds", where=table.path)
-    return Aperture(
+    return Slit(
         name=name,
         width=width,
         offset=(table.number("OFFSET1", row), table.number("OFFSET2", row)),
@@ -97,5 +90,5 @@ def read_aperture(primary: fits.Header, name: str, references: References, folde
             (table.number(f"BAR{number}LOCN", row), table.number(f"BAR{number}WIDTH", row))
             for number in range(1, count + 1)
         ),
-        history=description(primary, "APDESTAB", table, row),
+        history=description(references, "APDESTAB", table, row),
     )

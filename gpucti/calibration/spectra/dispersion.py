@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
 from gpucti.backends.base import Array
 from gpucti.calibration.base import Trailer
-from gpucti.calibration.reffiles import References
+from gpucti.calibration.reffiles import HeaderReferences
 from gpucti.calibration.spectra.tables import Mode, description, require_real, require_rows, vector, whole
 from gpucti.errors import ReferenceFileError
 
@@ -129,7 +127,7 @@ class IncidenceAngle:
         return result
 
 
-def read_dispersion(primary: fits.Header, mode: Mode, references: References, folder: Path) -> Dispersion:
+def read_dispersion(references: HeaderReferences, mode: Mode) -> Dispersion:
     """Return all rows of the DISPTAB for a mode, sorted by A2CENTER.
 
     Raises
@@ -137,7 +135,7 @@ def read_dispersion(primary: fits.Header, mode: Mode, references: References, fo
     ReferenceFileError
         No table, no row, a missing column, a cell that makes no sense, two rows for one line, or several REF_APER.
     """
-    table = references.table(references.required(primary, "DISPTAB", folder))
+    table = references.table("DISPTAB")
     rows = require_rows(table, **mode.columns)
     for row in rows:
         require_real(table, row)
@@ -158,11 +156,11 @@ def read_dispersion(primary: fits.Header, mode: Mode, references: References, fo
         coefficients=coefficients[order],
         counts=np.array(counts)[order],
         ref_aper=apertures.pop(),
-        history=description(primary, "DISPTAB", table, rows[-1]),
+        history=description(references, "DISPTAB", table, rows[-1]),
     )
 
 
-def read_incidence_angle(primary: fits.Header, mode: Mode, references: References, folder: Path) -> IncidenceAngle:
+def read_incidence_angle(references: HeaderReferences, mode: Mode) -> IncidenceAngle:
     """Return the last row of the INANGTAB for a mode.
 
     Raises
@@ -170,7 +168,7 @@ def read_incidence_angle(primary: fits.Header, mode: Mode, references: Reference
     ReferenceFileError
         No table, no row, a missing column, or a cell that makes no sense.
     """
-    table = references.table(references.required(primary, "INANGTAB", folder))
+    table = references.table("INANGTAB")
     rows = require_rows(table, sporder=True, **mode.columns)
     for row in rows:
         require_real(table, row)
@@ -178,7 +176,7 @@ def read_incidence_angle(primary: fits.Header, mode: Mode, references: Reference
     first, second = (
         vector(table, f"COEFF{n}", row, whole(table, f"NCOEFF{n}", row, 0, MAX_ANGLE_COEFFICIENTS)) for n in (1, 2)
     )
-    return IncidenceAngle(first, second, description(primary, "INANGTAB", table, row))
+    return IncidenceAngle(first, second, description(references, "INANGTAB", table, row))
 
 
 def evaluate(coefficients: Array, wavelengths: Array, xp: Any = np) -> Array:

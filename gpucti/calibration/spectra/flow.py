@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from gpucti.backends.base import Backend
 from gpucti.calibration.base import Trailer
@@ -16,9 +15,6 @@ from gpucti.calibration.spectra.x1d.table import ExtractedSpectra
 from gpucti.calibration.spectra.x2d.rectify import rectify
 from gpucti.calibration.switches import Work, switch
 from gpucti.io.exposure import Exposure
-
-#: First-order gratings of the CCD.
-GRATINGS = ("G230LB", "G230MB", "G430L", "G430M", "G750L", "G750M")
 
 
 @dataclass
@@ -71,11 +67,12 @@ def make_spectra(
     """
     made = Spectra(dict(images))
     first = "crj" if work.reject else "flt"
-    given: dict[str, Any] = {"references": references, "backend": backend, "trailer": trailer}
     rectified, extracted = ("sx2", "sx1") if work.reject else ("x2d", "x1d")
     if wavecal is not None:
         try:
-            shifts = find_wavecal_shifts(images[first], wavecal, **given)
+            shifts = find_wavecal_shifts(
+                images[first], wavecal, references=references, backend=backend, trailer=trailer
+            )
         except DummyReferenceError as error:
             made.omitted["wavecal"] = f"WAVECORR is PERFORM, but {error}; SHIFTA1, SHIFTA2 stay as they are"
             for kind, wanted in ((rectified, work.rectify), (extracted, work.extract)):
@@ -98,7 +95,9 @@ def make_spectra(
         try:
             made.images[rectified] = rectify(
                 image,
-                **given,
+                references=references,
+                backend=backend,
+                trailer=trailer,
                 fluxcorr=switch(image, "FLUXCORR") == "PERFORM",
                 helcorr=switch(image, "HELCORR") == "PERFORM",
                 statistics=work.statistics,
@@ -107,7 +106,7 @@ def make_spectra(
             made.omitted[rectified] = f"X2DCORR is PERFORM, but {error}"
     if work.extract:
         try:
-            spectra = extract(image, **given)
+            spectra = extract(image, references=references, backend=backend, trailer=trailer)
         except DummyReferenceError as error:
             made.omitted[extracted] = f"X1DCORR is PERFORM, but {error}"
         else:

@@ -6,11 +6,11 @@ from typing import NamedTuple, Self, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
 from gpucti.calibration.refdata import ReferenceTable
+from gpucti.calibration.reffiles import HeaderReferences
 from gpucti.errors import ReferenceFileError
-from gpucti.io.fitsfile import integer_keyword, text_keyword
+from gpucti.io.cards import Cards
 from gpucti.io.fitstables import DAMAGE
 
 Vector = npt.NDArray[np.float64]
@@ -34,9 +34,9 @@ class Mode(NamedTuple):
     cenwave: int
 
     @classmethod
-    def of(cls, primary: fits.Header, where: str) -> Self:
+    def of(cls, primary: Cards) -> Self:
         """Read the mode from a primary header."""
-        return cls(text_keyword(primary, "OPT_ELEM", where), integer_keyword(primary, "CENWAVE", where))
+        return cls(primary.text("OPT_ELEM"), primary.whole("CENWAVE"))
 
     @property
     def columns(self) -> ModeColumns:
@@ -158,12 +158,13 @@ def wavelengths(table: ReferenceTable, row: int, size: int) -> Vector:
     return values
 
 
-def description(primary: fits.Header, keyword: str, table: ReferenceTable, row: int | None = None) -> tuple[str, ...]:
+def description(
+    references: HeaderReferences, keyword: str, table: ReferenceTable, row: int | None = None
+) -> tuple[str, ...]:
     """Return lines for HISTORY: keyword and name as in the header, then PEDIGREE and DESCRIP of table and row."""
     texts = [table.descrip]
     if row is None:
         texts.insert(0, table.pedigree)
     else:
         texts = [table.pedigree_of(row), *texts, table.descrip_of(row)]
-    name = text_keyword(primary, keyword, "primary header", default="")
-    return (f"  {keyword} {name}", *(f"    {text}" for text in texts if text))
+    return (f"  {keyword} {references.name(keyword)}", *(f"    {text}" for text in texts if text))

@@ -6,16 +6,15 @@ Which rows count, and how they are interpolated, is CalSTIS's. Wavelengths are a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.refdata import ReferenceTable
-from gpucti.calibration.reffiles import References
+from gpucti.calibration.reffiles import HeaderReferences
 from gpucti.calibration.spectra import interpolate
+from gpucti.calibration.spectra.constants import DAYS_PER_YEAR
 from gpucti.calibration.spectra.tables import (
     Mode,
     cell,
@@ -26,14 +25,12 @@ from gpucti.calibration.spectra.tables import (
     wavelengths,
     whole,
 )
-from gpucti.errors import InputError, ReferenceFileError
-from gpucti.io.fitsfile import integer_keyword, number_keyword
+from gpucti.errors import ReferenceFileError
 
 Vector = npt.NDArray[np.float64]
 
 #: Elements that an array cell may announce.
 MAX_ELEMENTS = 32767
-DAYS_PER_YEAR = 365.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +123,7 @@ class TimeDependence:
         return Curve(self.wavelengths, factor, self.history)
 
 
-def read_sensitivity(primary: fits.Header, mode: Mode, references: References, folder: Path) -> Curve:
+def read_sensitivity(references: HeaderReferences, mode: Mode) -> Curve:
     """Return the throughput of telescope and grating: the first row of the PHOTTAB for a mode.
 
     Raises
@@ -134,13 +131,13 @@ def read_sensitivity(primary: fits.Header, mode: Mode, references: References, f
     ReferenceFileError
         No table, no row, a missing column, or a cell that makes no sense; DummyReferenceError where it is DUMMY.
     """
-    table = references.table(references.required(primary, "PHOTTAB", folder))
+    table = references.table("PHOTTAB")
     row = require_rows(table, sporder=True, **mode.columns)[0]
     require_real(table, row)
-    return _curve(primary, "PHOTTAB", table, row)
+    return _curve(references, "PHOTTAB", table, row)
 
 
-def read_aperture_throughput(primary: fits.Header, aperture: str, references: References, folder: Path) -> Curve:
+def read_aperture_throughput(references: HeaderReferences, aperture: str) -> Curve:
     """Return the throughput of an aperture for a point source: the last row of the APERTAB for it.
 
     Raises
@@ -148,19 +145,17 @@ def read_aperture_throughput(primary: fits.Header, aperture: str, references: Re
     ReferenceFileError
         As for `read_sensitivity`.
     """
-    table = references.table(references.required(primary, "APERTAB", folder))
+    table = references.table("APERTAB")
     rows = require_rows(table, APERTURE=aperture)
     for row in rows:
         require_real(table, row)
-    return _curve(primary, "APERTAB", table, rows[-1])
+    return _curve(references, "APERTAB", table, rows[-1])
 
 
 def read_height_factor(
-    primary: fits.Header,
+    references: HeaderReferences,
     mode: Mode,
     aperture: str,
-    references: References,
-    folder: Path,
     trailer: Trailer,
     *,
     height: int | None = None,
@@ -172,14 +167,14 @@ def read_height_factor(
 
     Parameters
     ----------
-    primary : fits.Header
+    references : HeaderReferences
         Names the table.
     mode : Mode
         Only its CENWAVE counts.
     aperture : str
         The aperture.
-    references, folder, trailer
-        Where the table comes from, the folder of the exposure, and what is told.
+    trailer : Trailer
+        Is told why there is no correction, or which row is taken.
     height : int, optional
         EXTRHEIGHT in unbinned pixels; by default the table's MAXHGHT, the whole spectrum.
     nearest : bool
@@ -190,19 +185,15 @@ def read_height_factor(
     ReferenceFileError
         The table is missing or damaged, or a cell makes no sense.
     """
-    path = references.find(primary, "PCTAB", folder)
-    if path is None:
+    if references.find("PCTAB") is None:
         trailer.say("No PCTAB: no correction for the height of the extraction box")
         return None
-    table = references.table(path)
+    table = references.table("PCTAB")
     if table.dummy:
         trailer.say("The PCTAB only fills a place (PEDIGREE DUMMY): no correction for the height of the box")
         return None
     if height is None:
-        try:
-            height = integer_keyword(table.header, "MAXHGHT", f"{table.path}[1]")
-        except InputError as error:
-            raise ReferenceFileError(str(error)) from error
+        height = table.cards.whole("MAXHGHT")
     rows = table.matching(APERTURE=aperture, CENWAVE=mode.cenwave, EXTRHEIGHT=height)
     if not rows and nearest:
         rows = table.matching(APERTURE=aperture, CENWAVE=mode.cenwave)
@@ -219,12 +210,10 @@ def read_height_factor(
     if table.row_dummy(rows[0]):
         trailer.say(f"PCTAB: row {rows[0] + 1} only fills a place (PEDIGREE DUMMY): no correction for the height")
         return None
-    return _curve(primary, "PCTAB", table, rows[0], at_least=2)
+    return _curve(references, "PCTAB", table, rows[0], at_least=2)
 
 
-def read_time_dependence(
-    primary: fits.Header, opt_elem: str, references: References, folder: Path, trailer: Trailer
-) -> TimeDependence | None:
+def read_time_dependence(references: HeaderReferences, opt_elem: str, trailer: Trailer) -> TimeDependence | None:
     """Return the last row of the TDSTAB for a grating, or None where there is no correction.
 
     Why there is none is said: no TDSTAB, no row, or the table or row only fills a place.
@@ -234,11 +223,10 @@ def read_time_dependence(
     ReferenceFileError
         The table is missing or damaged, a column is missing, or a cell makes no sense.
     """
-    path = references.find(primary, "TDSTAB", folder)
-    if path is None:
+    if references.find("TDSTAB") is None:
         trailer.say("No TDSTAB: no correction for the loss of sensitivity with time")
         return None
-    table = references.table(path)
+    table = references.table("TDSTAB")
     rows = [] if table.dummy else table.matching(OPT_ELEM=opt_elem)
     if not rows or any(table.row_dummy(row) for row in rows):
         why = "only fills a place (PEDIGREE DUMMY)" if rows or table.dummy else f"has no row for {opt_elem}"
@@ -250,11 +238,8 @@ def read_time_dependence(
     if (np.diff(times) <= 0).any():
         raise ReferenceFileError(f"TIME of row {row + 1} does not increase ({times}); sort the table", where=table.path)
     ref_time = None
-    if "REF_TIME" in table.header and table.has("INTERCEPT"):
-        try:
-            ref_time = float(number_keyword(table.header, "REF_TIME", f"{table.path}[1]"))
-        except InputError as error:
-            raise ReferenceFileError(str(error)) from error
+    if "REF_TIME" in table.cards and table.has("INTERCEPT"):
+        ref_time = float(table.cards.number("REF_TIME"))
     warm = table.has("REFTEMP") and table.has("TEMPSENS")
     return TimeDependence(
         wavelengths=wavelengths(table, row, nwl),
@@ -264,16 +249,16 @@ def read_time_dependence(
         ref_time=ref_time or 0.0,
         ref_temperature=table.number("REFTEMP", row) if warm else -1.0,
         temperature_slopes=vector(table, "TEMPSENS", row, nwl) if warm else np.zeros(nwl),
-        history=description(primary, "TDSTAB", table),
+        history=description(references, "TDSTAB", table),
     )
 
 
-def _curve(primary: fits.Header, keyword: str, table: ReferenceTable, row: int, at_least: int = 1) -> Curve:
+def _curve(references: HeaderReferences, keyword: str, table: ReferenceTable, row: int, at_least: int = 1) -> Curve:
     size = whole(table, "NELEM", row, at_least, MAX_ELEMENTS)
     return Curve(
         wavelengths(table, row, size),
         vector(table, "THROUGHPUT", row, size),
-        description(primary, keyword, table, row),
+        description(references, keyword, table, row),
     )
 
 

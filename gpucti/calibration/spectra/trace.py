@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
-from gpucti.calibration.reffiles import References
+from gpucti.calibration.reffiles import HeaderReferences
+from gpucti.calibration.spectra.constants import DAYS_PER_YEAR
 from gpucti.calibration.spectra.dispersion import bracket, sort_lines
 from gpucti.calibration.spectra.tables import Mode, description, require_real, require_rows, vector, whole
 from gpucti.errors import ReferenceFileError
@@ -23,7 +22,6 @@ Vector = npt.NDArray[np.float64]
 
 #: Elements that a trace may have: one per column of the detector.
 MAX_ELEMENTS = 1024
-DAYS_PER_YEAR = 365.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +91,7 @@ class TraceRows:
         return Traces(self.traces.lines, turned, self.traces.history)
 
 
-def read_traces(primary: fits.Header, mode: Mode, references: References, folder: Path) -> TraceRows:
+def read_traces(references: HeaderReferences, mode: Mode) -> TraceRows:
     """Return all rows of the SPTRCTAB for a mode, spectral order 1.
 
     Raises
@@ -101,7 +99,7 @@ def read_traces(primary: fits.Header, mode: Mode, references: References, folder
     ReferenceFileError
         No table, no row, a missing column, a cell that makes no sense, two rows for one line, or several A1CENTER.
     """
-    table = references.table(references.required(primary, "SPTRCTAB", folder))
+    table = references.table("SPTRCTAB")
     rows = require_rows(table, sporder=True, **mode.columns)
     for row in rows:
         require_real(table, row)
@@ -122,5 +120,5 @@ def read_traces(primary: fits.Header, mode: Mode, references: References, folder
     mjd = rate = ()
     if table.has("MJD"):
         mjd, rate = (tuple(table.number(name, row) for row in rows) for name in ("MJD", "DEGPERYR"))  # type: ignore[assignment]
-    traces = Traces(lines[order], displacements, description(primary, "SPTRCTAB", table, max(rows)))
+    traces = Traces(lines[order], displacements, description(references, "SPTRCTAB", table, max(rows)))
     return TraceRows(traces, counts, mjd, rate)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from gpucti.calibration.base import Engine
-from gpucti.calibration.reffiles import References, reference_name
+from gpucti.calibration.reffiles import References
 from gpucti.calibration.switches import required_references
-from gpucti.correction.provenance import RECIPE, Provenance, recipe
+from gpucti.correction.provenance import RECIPE, recipe
 from gpucti.errors import InputError, MissingFileError
+from gpucti.io.cards import Cards
 from gpucti.io.exposure import ExposureHeaders
-from gpucti.io.fitsfile import find_file, keyword, read_hdus
+from gpucti.io.fitsfile import find_file, read_hdus
 from gpucti.io.headers import read_primary
 from gpucti.io.selection import root_of
 from gpucti.pipeline.options import RunOptions
+from gpucti.pipeline.planning.problems import Problems
 from gpucti.pipeline.planning.tasks import (
     CORRECTED,
     OMITTED,
@@ -27,6 +29,7 @@ from gpucti.pipeline.planning.tasks import (
     Folders,
     ScienceTask,
     SuperdarkTask,
+    Tools,
 )
 from gpucti.references.names import resolve_reference
 
@@ -52,6 +55,21 @@ class SciencePlan(NamedTuple):
     problem: str | None = None
 
 
+class DarkSources(NamedTuple):
+    """Where darks come from.
+
+    Attributes
+    ----------
+    users : mapping
+        A super-dark of the user's own, by exposure.
+    of_run : set of Path
+        The exposures that need a super-dark of the run.
+    """
+
+    users: Mapping[Path, Path]
+    of_run: Set[Path]
+
+
 def require_science_folder(folder: Path) -> None:
     """Raise `MissingFileError` or `InputError` unless there is a folder of that name."""
     if not folder.is_dir():
@@ -60,32 +78,43 @@ def require_science_folder(folder: Path) -> None:
         raise error(f"{what}; give the folder with the raw exposures (*_raw.fits)", where=folder)
 
 
-def own_superdark(headers: ExposureHeaders, folders: Folders, environment: Mapping[str, str]) -> Path | None:
-    """Return the DARKFILE of an exposure if it is a user's own CTI-corrected super-dark, else None.
+def dark_sources(
+    exposures: Sequence[ExposureHeaders], folders: Folders, environment: Mapping[str, str] | None, problems: Problems
+) -> DarkSources:
+    """Return where the dark of each exposure comes from, if one is to be subtracted.
 
-    One in the folder of super-darks is not a user's own, whoever made it.
+    A user's own super-dark is CTI-corrected, and not in the folder of super-darks, whoever made it.
     """
-    path = resolve_reference(reference_name(headers.primary, "DARKFILE"), headers.path.parent, environment)
-    if path is None or path.resolve().is_relative_to(folders.ref.resolve()):
-        return None
-    header = read_primary(path)  # the rest of a file that will be replaced does not matter
-    return path if keyword(header, "PCTECORR", f"{path}[0]", default="") == "COMPLETE" else None
+    users: dict[Path, Path] = {}
+    of_run: set[Path] = set()
+    read = cache(read_primary)  # exposures of one week name one file
+    for headers in exposures:
+        with problems.collecting(headers.path):
+            if headers.switch("DARKCORR") != "PERFORM":
+                continue
+            path = resolve_reference(headers.cards.file("DARKFILE"), headers.path.parent, environment)
+            if path is None or path.resolve().is_relative_to(folders.ref.resolve()):
+                of_run.add(headers.path)
+                continue
+            cards = Cards(read(path), f"{path}[0]")  # the rest of a file that will be replaced does not matter
+            if cards.value("PCTECORR", default="") == "COMPLETE":
+                users[headers.path] = path
+            else:
+                of_run.add(headers.path)
+    return DarkSources(users, of_run)
 
 
-def waiting_task(headers: ExposureHeaders, provenance: Provenance) -> ScienceTask:
+def waiting_task(headers: ExposureHeaders) -> ScienceTask:
     """Return what stands in a plan for an exposure whose super-dark cannot be planned; such a plan does not run."""
-    dark = "none can be made"
-    return ScienceTask(headers, root_of(headers.path), "", None, dark, provenance, "", False, "see below")
+    return ScienceTask(headers, root_of(headers.path), "", None, "none can be made", "", False, "see below")
 
 
 def plan_science(
     headers: ExposureHeaders,
     superdark: SuperdarkTask | None,
-    own: Path | None,
+    users_superdark: Path | None,
     options: RunOptions,
-    provenance: Provenance,
-    references: References,
-    engine: Engine,
+    tools: Tools,
 ) -> SciencePlan:
     """Plan one exposure.
 
@@ -99,21 +128,21 @@ def plan_science(
     root = root_of(headers.path)
     if superdark is not None:
         darkfile, dark = f"$ctirefs/{superdark.path.name}", superdark.path.name
-    elif own is not None:
-        darkfile, dark = "", f"{own} (your own)"
+    elif users_superdark is not None:
+        darkfile, dark = "", f"{users_superdark} (your own)"
     else:
         darkfile, dark = "", "none (DARKCORR is not PERFORM)"
     digest = recipe(
         kind="science",
-        raw=references.digest(headers.path),
+        raw=headers.sha256,
         superdark=None if superdark is None else superdark.recipe,
-        references=_digests(headers, references, superdark is not None),
-        **provenance.ingredients,
+        references=_digests(headers, tools.references, superdark is not None),
+        **tools.provenance.ingredients,
     )
-    shortcomings = tuple(engine.supports(headers))
+    shortcomings = tuple(tools.engine.supports(headers))
     old = _old_outputs(headers.path.parent, root)
     reuse, why = _judge(headers.path.parent, root, digest, falls_short=bool(shortcomings))
-    task = ScienceTask(headers, root, darkfile, superdark, dark, provenance, digest, reuse, why, shortcomings)
+    task = ScienceTask(headers, root, darkfile, superdark, dark, digest, reuse, why, shortcomings)
     if options.clean or options.clean_all:
         why = "made anew (clean)" if old else "new"
         return SciencePlan(replace(task, reuse=False, why=why), old)
@@ -159,7 +188,7 @@ def _digests(headers: ExposureHeaders, references: References, dark_is_made: boo
     """Return the digests of all files besides the raw one that the products depend on, whichever engine makes them."""
     digests = {
         required.keyword: references.digest(required.path)
-        for required in required_references(headers, references.environment, calstis=True)
+        for required in required_references(headers, references, calstis=True)
         if required.path is not None and not (required.keyword == "DARKFILE" and dark_is_made)
     }
     for path in _beside(headers):
@@ -171,7 +200,7 @@ def _beside(headers: ExposureHeaders) -> list[Path]:
     """Return the temperature files and the wavecal of an exposure that are there."""
     folder = headers.path.parent
     names = [f"{str(sci.get('EXPNAME', ''))[:8]}j_epc.fits" for sci in headers.sci_headers]
-    wavecal = reference_name(headers.primary, "WAVECAL")
+    wavecal = headers.cards.file("WAVECAL")
     found = []
     for name in dict.fromkeys([*names, wavecal]):
         try:

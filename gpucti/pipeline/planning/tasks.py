@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from gpucti.darks.anneals import AnnealPeriod, Dark
 from gpucti.darks.weeks import DarkFile
 from gpucti.errors import PlanError
 from gpucti.io.exposure import ExposureHeaders
+from gpucti.io.selection import Candidate
 from gpucti.pipeline.options import RunOptions
 
 #: From CalSTIS's kind to the suffix of a product made of CTI-corrected pixels, as stis_cti renames them.
@@ -72,7 +73,7 @@ class DarkTask:
     Attributes
     ----------
     file : DarkFile
-        The uncorrected dark.
+        The uncorrected dark, with the references that the run takes (`DarkFile.names`).
     output : Path
         The corrected one.
     reuse : bool
@@ -126,7 +127,7 @@ class ScienceTask:
     Attributes
     ----------
     headers : ExposureHeaders
-        Of the raw file.
+        Of the raw file, with the references that the run takes (`ExposureHeaders.names`).
     root : str
         What its products are called after.
     darkfile : str
@@ -135,8 +136,6 @@ class ScienceTask:
         The super-dark of the run that it needs; None if it brings its own, or needs none.
     dark : str
         Which dark is subtracted and why, for the plan.
-    provenance : Provenance
-        How its pixels are corrected.
     recipe, reuse, why
         See `SuperdarkTask`.
     shortcomings : tuple of str
@@ -148,7 +147,6 @@ class ScienceTask:
     darkfile: str
     superdark: SuperdarkTask | None
     dark: str
-    provenance: Provenance
     recipe: str
     reuse: bool
     why: str
@@ -171,7 +169,7 @@ class ScienceTask:
 
 @dataclass(frozen=True, eq=False)
 class Tools:
-    """What a run works with.
+    """What a run works with, and its plan is made with.
 
     Attributes
     ----------
@@ -201,14 +199,10 @@ class Plan:
         Where.
     options : RunOptions
         How.
-    provenance : Provenance or None
-        Table and options of the pixel correction; None if they cannot be used (`problems` says why).
-    backend, engine
-        What computes and what calibrates; None likewise.
-    references : References
-        Resolves and keeps the reference files of the run.
-    refused : tuple of Refused
-        Exposures left out.
+    tools : Tools or None
+        What it works with; None if that cannot be had (`problems` says why): then nothing else is planned.
+    candidates : tuple of Candidate
+        The raw files of the folder, those that are left out too.
     science : tuple of ScienceTask
         Exposures to calibrate.
     superdarks : tuple of SuperdarkTask
@@ -225,18 +219,12 @@ class Plan:
         The list of anneal periods, if one was needed.
     downloads : tuple of Dark
         Darks to be fetched first, unless they are there and good; the plan is made anew then (`download`).
-    renamed : mapping
-        By file, raw exposures and darks: names of references by keyword that take the place of those in its header
-        (`crds_update`).
     """
 
     folders: Folders
     options: RunOptions
-    provenance: Provenance | None
-    backend: Backend | None
-    engine: Engine | None
-    references: References
-    refused: tuple[Refused, ...] = ()
+    tools: Tools | None
+    candidates: tuple[Candidate, ...] = ()
     science: tuple[ScienceTask, ...] = ()
     superdarks: tuple[SuperdarkTask, ...] = ()
     missing: tuple[str, ...] = ()
@@ -246,7 +234,6 @@ class Plan:
     problems: tuple[str, ...] = ()
     anneals: tuple[AnnealPeriod, ...] = ()
     downloads: tuple[Dark, ...] = ()
-    renamed: Mapping[Path, Mapping[str, str]] = field(default_factory=dict)
 
     def require_runnable(self) -> Tools:
         """Return what the run works with; raise `PlanError` with all problems, if there are any."""
@@ -256,12 +243,24 @@ class Plan:
             raise PlanError(
                 f"{len(self.problems)} things stand in the way:\n" + "\n".join(f"- {p}" for p in self.problems)
             )
-        if self.backend is None or self.engine is None or self.provenance is None:
+        if self.tools is None:
             raise PlanError("the plan has no backend, engine or table, and no problem that says why")
-        return Tools(self.backend, self.engine, self.references, self.provenance)
+        return self.tools
+
+    @property
+    def refused(self) -> tuple[Refused, ...]:
+        """Exposures left out."""
+        return tuple(Refused(file.path, file.reason) for file in self.candidates if file.reason is not None)
 
     @property
     def darks(self) -> tuple[DarkTask, ...]:
         """Component darks of the super-darks that will be made, each once, in order."""
         needed = [dark for task in self.superdarks if not task.reuse for dark in task.darks]
         return tuple(dict.fromkeys(needed))
+
+    @property
+    def references_by_crds(self) -> Mapping[Path, Mapping[str, str]]:
+        """What `crds_update` changes: by file, names of references by keyword in place of those in its header."""
+        names = {task.path: task.headers.names for task in self.science}
+        names |= {dark.file.path: dict(dark.file.names) for task in self.superdarks for dark in task.darks}
+        return {path: changed for path, changed in names.items() if changed}

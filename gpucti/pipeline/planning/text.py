@@ -18,16 +18,16 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"science      {plan.folders.science}"
     yield f"darks        {plan.folders.darks}"
     yield f"super-darks  {plan.folders.ref}"
-    if plan.provenance is not None:
-        table, options = plan.provenance.pctetab, plan.provenance.options
+    if plan.tools is not None:
+        backend, engine, provenance = plan.tools.backend, plan.tools.engine, plan.tools.provenance
+        table, options = provenance.pctetab, provenance.options
         yield (
             f"PCTETAB      {table.name} (PCTE_VER {table.version}): read noise {options.read_noise:g} e-, noise model "
             f"{options.noise_model}, threshold {options.oversub_thresh:g} e-, "
             f"iterations {options.sim_nit} x {options.shft_nit}"
         )
-    if plan.backend is not None and plan.engine is not None:
-        yield f"backend      {plan.backend.name}: {plan.backend.describe()}"
-        yield f"engine       {plan.engine.describe()}"
+        yield f"backend      {backend.name}: {backend.describe()}"
+        yield f"engine       {engine.describe()}"
     rows = [(t.path.name, "reuse" if t.reuse else "make", t.dark, t.why) for t in plan.science]
     rows += [(r.path.name, "refuse", "", r.reason) for r in plan.refused]
     if rows:
@@ -51,7 +51,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         ]
         yield from _table(("file", "", "corrected", "why"), rows)
     for title, listed in (
-        ("Listed darks that are not used", [f"{one.name}: {one.reason}" for one in plan.unneeded]),
+        ("Listed darks that are not used", [f"{dark.name}: {dark.reason}" for dark in plan.unneeded]),
         ("Listed darks that are missing", list(plan.missing)),
         ("Will not be made", [f"{t.root}: {s}" for t in plan.science for s in t.shortcomings]),
         ("Removed first", [str(path) for path in plan.deletions]),
@@ -80,9 +80,9 @@ def plan_data(plan: Plan) -> dict[str, Any]:
     """Return a plan as dictionaries, lists, texts and numbers, for JSON."""
     return {
         "folders": {name: str(path) for name, path in plan.folders._asdict().items()},
-        "pctetab": None if plan.provenance is None else plan.provenance.pctetab.name,
-        "backend": None if plan.backend is None else plan.backend.name,
-        "engine": None if plan.engine is None else plan.engine.name,
+        "pctetab": None if plan.tools is None else plan.tools.provenance.pctetab.name,
+        "backend": None if plan.tools is None else plan.tools.backend.name,
+        "engine": None if plan.tools is None else plan.tools.engine.name,
         "science": [
             {
                 "raw": str(task.path),
@@ -94,7 +94,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
             }
             for task in plan.science
         ],
-        "refused": [{"raw": str(one.path), "reason": one.reason} for one in plan.refused],
+        "refused": [{"raw": str(exposure.path), "reason": exposure.reason} for exposure in plan.refused],
         "superdarks": [
             {
                 "path": str(task.path),
@@ -116,9 +116,9 @@ def plan_data(plan: Plan) -> dict[str, Any]:
             }
             for dark in plan.darks
         ],
-        "references_by_crds": {str(path): dict(names) for path, names in plan.renamed.items()},
+        "references_by_crds": {str(path): dict(names) for path, names in plan.references_by_crds.items()},
         "missing_darks": list(plan.missing),
-        "unneeded_darks": {one.name: one.reason for one in plan.unneeded},
+        "unneeded_darks": {dark.name: dark.reason for dark in plan.unneeded},
         "deletions": [str(path) for path in plan.deletions],
         "notes": list(plan.notes),
         "problems": list(plan.problems),

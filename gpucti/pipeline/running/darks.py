@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from gpucti.backends.base import Backend
-from gpucti.correction.exposures import alike, correct_exposures, require_finite
-from gpucti.correction.provenance import RECIPE, Provenance
+from gpucti.correction.batches import FileStream, batches
+from gpucti.correction.exposures import correct_exposures, require_finite
+from gpucti.correction.provenance import RECIPE
 from gpucti.darks.superdarks import Superdark, combine_basedark, combine_weekdark, read_superdark, write_superdark
 from gpucti.detector import FULL_COLS, FULL_ROWS
 from gpucti.errors import InputError
 from gpucti.io.exposure import Exposure
-from gpucti.io.inputs import IO_THREADS
-from gpucti.pipeline.planning.tasks import DarkTask, Plan, SuperdarkTask
-from gpucti.progress import Watch
-from gpucti.references.crds import rename
+from gpucti.pipeline.planning.tasks import DarkTask, Plan, SuperdarkTask, Tools
+from gpucti.progress import RunLog
+from gpucti.references.crds import renamed
 
 #: Darks corrected in one call at most, however large the device.
 MAX_BATCH = 64
@@ -32,7 +30,7 @@ class _Dark(NamedTuple):
     trailed: bool
 
 
-def make_superdarks(plan: Plan, watch: Watch) -> tuple[list[Path], int]:
+def make_superdarks(plan: Plan, tools: Tools, run_log: RunLog) -> tuple[list[Path], int]:
     """Make the super-darks of a plan that cannot be reused; return them, and the number of darks corrected.
 
     Corrected darks are written while the next batch is computed, and dropped when their last super-dark is made.
@@ -40,67 +38,32 @@ def make_superdarks(plan: Plan, watch: Watch) -> tuple[list[Path], int]:
     todo = [task for task in plan.superdarks if not task.reuse]
     if not todo:
         return [], 0
-    assert plan.provenance is not None and plan.backend is not None  # a runnable plan has both
-    workshop = _Workshop(plan, todo, plan.provenance, plan.backend, watch)
-    with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="gpucti-io") as pool:
-        try:
-            workshop.run(pool)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return [task.path for task in todo], workshop.corrected
+    stage = _DarkStage(plan.darks, todo, tools, run_log)
+    with FileStream(run_log.timing) as stream:
+        size = min(MAX_BATCH, tools.backend.images_per_batch(FULL_ROWS, FULL_COLS))
+        for tasks, darks in stream.read(batches(plan.darks, lambda task: 1, size), stage.read):
+            stage.correct(tasks, darks, stream)
+            stage.combine()
+    return [task.path for task in todo], stage.corrected
 
 
-class _Workshop:
+class _DarkStage:
     """Holds the darks and super-darks that are still needed."""
 
     def __init__(
-        self, plan: Plan, todo: Sequence[SuperdarkTask], provenance: Provenance, backend: Backend, watch: Watch
+        self, dark_tasks: Sequence[DarkTask], todo: Sequence[SuperdarkTask], tools: Tools, run_log: RunLog
     ) -> None:
-        self._plan = plan
+        self._dark_tasks = list(dark_tasks)
         self._todo = list(todo)
-        self._provenance = provenance
-        self._backend = backend
-        self._watch = watch
+        self._tools = tools
+        self._log = run_log
         self._darks: dict[Path, Exposure] = {}
         self._basedarks: dict[Path, Superdark] = {}
         self._uses = Counter(dark.file.path for task in todo for dark in task.darks)
         self._total = len(todo)
         self.corrected = 0
 
-    def run(self, pool: ThreadPoolExecutor) -> None:
-        """Read, correct, write and combine."""
-        tasks = list(self._plan.darks)
-        writing: list[Future[None]] = []
-        reading: list[Future[_Dark]] = []
-        batch, tasks = self._next(tasks)
-        reading = [pool.submit(self._read, task) for task in batch]
-        while batch:
-            with self._watch.timing("reading"):
-                darks = [future.result() for future in reading]
-            current = batch
-            batch, tasks = self._next(tasks)
-            reading = [pool.submit(self._read, task) for task in batch]
-            writing = self._settled(writing)
-            writing += self._correct(current, darks, pool)
-            self._combine()
-        with self._watch.timing("writing"):
-            for future in writing:
-                future.result()
-
-    def _next(self, tasks: list[DarkTask]) -> tuple[list[DarkTask], list[DarkTask]]:
-        """Split off the next batch."""
-        size = min(MAX_BATCH, self._backend.images_per_batch(FULL_ROWS, FULL_COLS))
-        return tasks[:size], tasks[size:]
-
-    def _settled(self, writing: list[Future[None]]) -> list[Future[None]]:
-        """Raise what a finished write raised; return those still going on."""
-        for future in writing:
-            if future.done():
-                future.result()
-        return [future for future in writing if not future.done()]
-
-    def _read(self, task: DarkTask) -> _Dark:
+    def read(self, task: DarkTask) -> _Dark:
         """Read a dark, its corrected version if that will do."""
         if task.reuse:
             try:
@@ -108,7 +71,7 @@ class _Workshop:
                 require_finite(dark)
                 return _Dark(dark, trailed=False)
             except InputError as error:
-                self._watch.say(f"{error}; made again from {task.file.path}")
+                self._log.say(f"{error}; made again from {task.file.path}")
         dark = Exposure.read(task.file.path)
         if dark.sha256 != task.file.sha256:
             raise InputError("changed while the run was going on; run again", where=task.file.path)
@@ -117,37 +80,34 @@ class _Workshop:
         require_finite(dark)
         return _Dark(dark, trailed=True)
 
-    def _correct(
-        self, tasks: Sequence[DarkTask], darks: Sequence[_Dark], pool: ThreadPoolExecutor
-    ) -> list[Future[None]]:
+    def correct(self, tasks: Sequence[DarkTask], darks: Sequence[_Dark], stream: FileStream) -> None:
         """Correct the darks of a batch that have trails and begin to write them; hold all of them."""
-        total = len(self._plan.darks)
+        total = len(self._dark_tasks)
         trailed = [(task, dark.exposure) for task, dark in zip(tasks, darks, strict=True) if dark.trailed]
         for task, dark in zip(tasks, darks, strict=True):
             if not dark.trailed:
                 self._darks[task.file.path] = dark.exposure
-                self._watch.step("darks", f"{task.output.name} reused", total)
-        writing: list[Future[None]] = []
-        for members in alike([dark for _, dark in trailed]):
-            group = [trailed[index] for index in members]
-            with self._watch.timing("CTI of darks"):
-                treated = correct_exposures([dark for _, dark in group], [self._provenance] * len(group), self._backend)
-            for (task, _), done in zip(group, treated, strict=True):
-                kept = replace(done.exposure, path=task.output)
-                self._darks[task.file.path] = kept
-                writing.append(pool.submit(_write, kept, task.output))
-                self.corrected += 1
-                repaired = f", {sum(done.repairs)} columns repaired" if any(done.repairs) else ""
-                self._watch.step("darks", f"{task.file.path.name} corrected{repaired}", total)
-        return writing
+                self._log.step("darks", f"{task.output.name} reused", total)
+        if not trailed:
+            return
+        with self._log.timing("CTI of darks"):
+            exposures = [dark for _, dark in trailed]
+            corrected = correct_exposures(exposures, [self._tools.provenance] * len(exposures), self._tools.backend)
+        for (task, _), done in zip(trailed, corrected, strict=True):
+            kept = replace(done.exposure, path=task.output)
+            self._darks[task.file.path] = kept
+            stream.write(_write, kept, task.output)
+            self.corrected += 1
+            repaired = f", {sum(done.repairs)} columns repaired" if any(done.repairs) else ""
+            self._log.step("darks", f"{task.file.path.name} corrected{repaired}", total)
 
-    def _combine(self) -> None:
+    def combine(self) -> None:
         """Make the super-darks whose darks are all there, then let go of darks that none waits for."""
         for task in list(self._todo):
             ready = all(dark.file.path in self._darks for dark in task.darks)
             if not ready or (task.basedark is not None and not self._has(task.basedark)):
                 continue
-            with self._watch.timing("super-darks"):
+            with self._log.timing("super-darks"):
                 self._make(task)
             self._todo.remove(task)
             for dark in task.darks:
@@ -158,19 +118,16 @@ class _Workshop:
     def _has(self, basedark: SuperdarkTask) -> bool:
         return basedark.reuse or basedark not in self._todo
 
-    def _renamed(self, path: Path) -> Exposure:
-        """Return a dark with the references that the plan has for it; what is written keeps those of its file."""
-        dark, names = self._darks[path], self._plan.renamed.get(path)
-        if names:
-            dark = replace(dark, primary=dark.primary.copy())
-            rename(dark.primary, names)
-        return dark
+    def _dark(self, task: DarkTask) -> Exposure:
+        """Return a dark with the references of the run; what is written of it keeps those of its file."""
+        dark = self._darks[task.file.path]
+        return replace(dark, primary=renamed(dark.primary, task.file.names))
 
     def _make(self, task: SuperdarkTask) -> None:
-        darks = [self._renamed(dark.file.path) for dark in task.darks]
-        references = self._plan.references
+        darks = [self._dark(dark) for dark in task.darks]
+        references, backend = self._tools.references, self._tools.backend
         if task.basedark is None:
-            superdark = combine_basedark(darks, references=references, backend=self._backend)
+            superdark = combine_basedark(darks, references=references, backend=backend)
             self._basedarks[task.path] = superdark
         else:
             path = task.basedark.path
@@ -180,13 +137,13 @@ class _Workshop:
                 darks,
                 self._basedarks[path],
                 references=references,
-                backend=self._backend,
+                backend=backend,
                 basedark_name=f"$ctirefs/{path.name}",
             )
         superdark.primary[RECIPE] = task.recipe
-        superdark.primary["PCTESHAT"] = self._provenance.pctetab.sha256
+        superdark.primary["PCTESHAT"] = self._tools.provenance.pctetab.sha256
         write_superdark(superdark, task.path, overwrite=True)
-        self._watch.step("super-darks", f"{task.path.name} from {len(darks)} darks", self._total)
+        self._log.step("super-darks", f"{task.path.name} from {len(darks)} darks", self._total)
 
 
 def _write(dark: Exposure, path: Path) -> None:

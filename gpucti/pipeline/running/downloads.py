@@ -12,14 +12,14 @@ from gpucti.darks.anneals import SAVED_NAME, AnnealPeriod, read_anneals, write_a
 from gpucti.errors import MissingDarksError
 from gpucti.pipeline.planning.planner import replan
 from gpucti.pipeline.planning.tasks import Plan
-from gpucti.progress import Event, Watch
+from gpucti.progress import Event, RunLog
 
 log = logging.getLogger(__name__)
 
 STAGE = "download"
 
 
-def with_darks(plan: Plan, watch: Watch) -> Plan:
+def with_darks(plan: Plan, run_log: RunLog) -> Plan:
     """Fetch the darks that a plan waits for, and return the plan that follows.
 
     Raises
@@ -31,16 +31,16 @@ def with_darks(plan: Plan, watch: Watch) -> Plan:
     """
 
     def tell(event: Event) -> None:
-        watch.step(STAGE, event.text, event.total)
+        run_log.step(STAGE, event.text, event.total)
 
     if plan.options.anneals is None:
         keep_anneals(plan.anneals, plan.folders.ref)
-    with watch.timing(STAGE):
+    with run_log.timing(STAGE):
         done = download_darks(
             plan.downloads, plan.folders.darks, archive_settings(plan.options.mast_server), progress=tell
         )
     for line in done.summary().splitlines():
-        watch.say(line)
+        run_log.say(line)
     if done.failed and not plan.options.ignore_missing:
         lines = "".join(f"\n  {name}: {reason}" for name, reason in done.failed.items())
         raise MissingDarksError(
@@ -48,9 +48,7 @@ def with_darks(plan: Plan, watch: Watch) -> Plan:
             f"run again, or do without (--ignore_missing){lines}",
             where=plan.folders.darks,
         )
-    following = replan(plan, _without_flt(plan.anneals, done))
-    following.require_runnable()
-    return following
+    return replan(plan, _without_flt(plan.anneals, done))
 
 
 def _without_flt(periods: tuple[AnnealPeriod, ...], done: Download) -> tuple[AnnealPeriod, ...]:

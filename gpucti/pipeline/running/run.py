@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from gpucti._version import __version__
 from gpucti.darks.anneals import SAVED_NAME, write_anneals
 from gpucti.errors import OutputExistsError
 from gpucti.io.atomic import clear_leftovers
 from gpucti.io.lock import folder_lock
+from gpucti.pipeline.options import RunArguments
 from gpucti.pipeline.planning.darks import DARKS_ELSEWHERE
 from gpucti.pipeline.planning.planner import plan as make_plan
 from gpucti.pipeline.planning.science import require_science_folder
@@ -24,7 +25,7 @@ from gpucti.pipeline.planning.text import plan_text
 from gpucti.pipeline.running.darks import make_superdarks
 from gpucti.pipeline.running.downloads import keep_anneals, with_darks
 from gpucti.pipeline.running.science import calibrate_science
-from gpucti.progress import Progress, Watch
+from gpucti.progress import Progress, RunLog
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def correct(
     ref_dir: str | os.PathLike[str] | None = None,
     *,
     progress: Progress | None = None,
-    **options: Any,
+    **options: Unpack[RunArguments],
 ) -> Report:
     """Correct all raw exposures of a folder for CTI and calibrate them; stis_cti's main job.
 
@@ -146,50 +147,49 @@ def run(plan: Plan, *, progress: Progress | None = None) -> Report:
 
 def _run(plan: Plan, progress: Progress | None) -> Report:
     """Carry out a plan in a folder that is ours."""
-    plan.require_runnable()
-    assert plan.backend is not None and plan.engine is not None
+    tools = plan.require_runnable()
     begin = time.perf_counter()
-    watch = Watch(progress, _logfile(plan))
-    with watch.logging():
-        watch.say(f"gpucti {__version__}, {plan.backend.describe()}, {plan.engine.describe()}")
+    run_log = RunLog(progress, _logfile(plan))
+    with run_log.logging():
+        run_log.say(f"gpucti {__version__}, {tools.backend.describe()}, {tools.engine.describe()}")
         if plan.downloads:
-            plan = with_darks(plan, watch)
-        assert plan.backend is not None and plan.engine is not None
+            plan = with_darks(plan, run_log)
+            tools = plan.require_runnable()
         for line in plan_text(plan).splitlines():
-            watch.say(line)
-        _prepare(plan, watch)
-        superdarks, darks = make_superdarks(plan, watch)
-        done = calibrate_science(plan, watch)
+            run_log.say(line)
+        _prepare(plan, run_log)
+        superdarks, darks = make_superdarks(plan, tools, run_log)
+        done = calibrate_science(plan, tools, run_log)
         report = Report(
-            products=tuple(path for one in done for path in one.products),
+            products=tuple(path for exposure in done for path in exposure.products),
             reused=tuple(task.path for task in plan.science if task.reuse),
             superdarks=tuple(superdarks),
             superdarks_reused=tuple(task.path for task in plan.superdarks if task.reuse),
             darks=darks,
-            omitted=tuple(sentence for one in done for sentence in one.omitted),
+            omitted=tuple(sentence for exposure in done for sentence in exposure.omitted),
             notes=plan.notes,
-            repaired=sum(count for one in done for count in one.repairs),
-            seconds=watch.seconds | {"whole": time.perf_counter() - begin},
-            backend=plan.backend.name,
-            engine=plan.engine.name,
-            log=watch.logfile,
+            repaired=sum(count for exposure in done for count in exposure.repairs),
+            seconds=run_log.seconds | {"whole": time.perf_counter() - begin},
+            backend=tools.backend.name,
+            engine=tools.engine.name,
+            log=run_log.logfile,
         )
         for line in report.summary().splitlines():
-            watch.say(line)
+            run_log.say(line)
     return report
 
 
-def _prepare(plan: Plan, watch: Watch) -> None:
+def _prepare(plan: Plan, run_log: RunLog) -> None:
     """Make the folder of super-darks, clear what stopped runs left, save the anneal list, delete what was asked for."""
     folders = plan.folders
     if plan.superdarks:
         folders.ref.mkdir(parents=True, exist_ok=True)
     for folder in (*folders, folders.ref / DARKS_ELSEWHERE):
         for path in clear_leftovers(folder):
-            watch.say(f"{path}: left half-written by a stopped run, removed")
+            run_log.say(f"{path}: left half-written by a stopped run, removed")
     for path in plan.deletions:
         path.unlink(missing_ok=True)
-        watch.say(f"{path}: removed")
+        run_log.say(f"{path}: removed")
     saved = folders.ref / SAVED_NAME
     if plan.anneals and plan.options.anneals is None:
         keep_anneals(plan.anneals, folders.ref)

@@ -7,21 +7,30 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from gpucti.backends.base import Backend
 from gpucti.calibration.base import BiasSubtracted, Engine
-from gpucti.correction.exposures import Treated, alike, correct_exposures, require_finite
+from gpucti.correction.batches import batches
+from gpucti.correction.exposures import CtiProduct, correct_exposures, require_finite
 from gpucti.correction.provenance import RECIPE
 from gpucti.errors import EngineError, InputError
 from gpucti.io.atomic import atomic_output, temporary_name
 from gpucti.io.exposure import Exposure
 from gpucti.io.inputs import IO_THREADS
-from gpucti.pipeline.planning.tasks import CORRECTED, OMITTED, PARTIAL, PRODUCTS, SUFFIXES, TRAILERS, Plan, ScienceTask
-from gpucti.progress import Watch
-from gpucti.references.crds import rename
+from gpucti.pipeline.planning.tasks import (
+    CORRECTED,
+    OMITTED,
+    PARTIAL,
+    PRODUCTS,
+    SUFFIXES,
+    TRAILERS,
+    Plan,
+    ScienceTask,
+    Tools,
+)
+from gpucti.progress import RunLog
+from gpucti.references.crds import renamed
 
 #: Image sets held in memory at a time, about: bounds memory for folders of any size.
 IMSETS_AT_A_TIME = 16
@@ -45,56 +54,44 @@ class ScienceDone(NamedTuple):
     repairs: tuple[int, ...]
 
 
-def calibrate_science(plan: Plan, watch: Watch) -> list[ScienceDone]:
+def calibrate_science(plan: Plan, tools: Tools, run_log: RunLog) -> list[ScienceDone]:
     """Calibrate the exposures of a plan that are not there yet; return what was made of each."""
-    assert plan.backend is not None and plan.engine is not None  # a runnable plan has both
     todo = [task for task in plan.science if not task.reuse]
     done: list[ScienceDone] = []
     with ThreadPoolExecutor(IO_THREADS, thread_name_prefix="gpucti-science") as pool:
-        for chunk in _chunks(todo):
-            with watch.timing("reading"):
-                raws = list(pool.map(partial(_read, plan), chunk))
-            with watch.timing("bias"):
-                blts = list(pool.map(plan.engine.subtract_bias, raws))
-            with watch.timing("CTI of science"):
-                treated = _correct(chunk, raws, blts, plan.backend)
-            with watch.timing("calibration"):
+        for chunk in batches(todo, lambda task: task.headers.n_imsets, IMSETS_AT_A_TIME):
+            with run_log.timing("reading"):
+                raws = list(pool.map(_read, chunk))
+            with run_log.timing("bias"):
+                blts = list(pool.map(tools.engine.subtract_bias, raws))
+            with run_log.timing("CTI of science"):
+                corrected = _correct(chunk, raws, blts, tools)
+            with run_log.timing("calibration"):
                 finish = [
-                    pool.submit(_calibrate, task, blt.trailer, product, plan.engine)
-                    for task, blt, product in zip(chunk, blts, treated, strict=True)
+                    pool.submit(_calibrate, task, blt.trailer, product, tools.engine)
+                    for task, blt, product in zip(chunk, blts, corrected, strict=True)
                 ]
                 for task, future in zip(chunk, finish, strict=True):
                     result = future.result()
                     done.append(result)
                     names = " ".join(path.stem.removeprefix(f"{task.root}_") for path in result.products)
-                    watch.step("science", f"{task.root}: {names}", len(todo))
+                    run_log.step("science", f"{task.root}: {names}", len(todo))
     return done
 
 
-def _chunks(tasks: Sequence[ScienceTask]) -> Iterator[list[ScienceTask]]:
-    chunk: list[ScienceTask] = []
-    for task in tasks:
-        if chunk and sum(t.headers.n_imsets for t in (*chunk, task)) > IMSETS_AT_A_TIME:
-            yield chunk
-            chunk = []
-        chunk.append(task)
-    if chunk:
-        yield chunk
-
-
-def _read(plan: Plan, task: ScienceTask) -> Exposure:
+def _read(task: ScienceTask) -> Exposure:
     """Read a raw exposure, with the references that the plan has for it."""
     raw = Exposure.read(task.path)
-    if raw.sha256 != plan.references.digest(task.path):  # its recipe would be another's
+    if raw.sha256 != task.headers.sha256:  # its recipe would be another's
         raise InputError("changed while the run was going on; run again", where=task.path)
     require_finite(raw)
-    rename(raw.primary, plan.renamed.get(task.path, {}))
-    return replace(raw, wavecal_names=task.headers.wavecal_names)
+    primary = renamed(raw.primary, task.headers.names)
+    return replace(raw, primary=primary, wavecal_names=task.headers.wavecal_names)
 
 
 def _correct(
-    tasks: Sequence[ScienceTask], raws: Sequence[Exposure], blts: Sequence[BiasSubtracted], backend: Backend
-) -> list[Treated]:
+    tasks: Sequence[ScienceTask], raws: Sequence[Exposure], blts: Sequence[BiasSubtracted], tools: Tools
+) -> list[CtiProduct]:
     """Return the exposures without trails, called ``<root>_cte.fits``, with the dark to subtract in their headers."""
     exposures = []
     for task, raw, blt in zip(tasks, raws, blts, strict=True):
@@ -104,19 +101,15 @@ def _correct(
             exposure.primary["DARKFILE"] = task.darkfile
         exposure.primary[RECIPE] = task.recipe
         exposures.append(exposure)
-    treated: dict[int, Treated] = {}
-    for members in alike(exposures):
-        part = correct_exposures([exposures[i] for i in members], [tasks[i].provenance for i in members], backend)
-        treated |= dict(zip(members, part, strict=True))
-    return [treated[index] for index in range(len(exposures))]
+    return correct_exposures(exposures, [tools.provenance] * len(exposures), tools.backend)
 
 
-def _calibrate(task: ScienceTask, bias_trailer: str, treated: Treated, engine: Engine) -> ScienceDone:
+def _calibrate(task: ScienceTask, bias_trailer: str, product: CtiProduct, engine: Engine) -> ScienceDone:
     """Calibrate one exposure in a hidden folder and move what came out into place.
 
     The corrected exposure is written last: where it is, and names its products, they are all there.
     """
-    folder, exposure = task.path.parent, treated.exposure
+    folder, exposure = task.path.parent, product.exposure
     with _work_folder(folder) as work:
         made = engine.calibrate(exposure, work, SUFFIXES)
         if not made.products:
@@ -137,7 +130,7 @@ def _calibrate(task: ScienceTask, bias_trailer: str, treated: Treated, engine: E
     exposure.primary[OMITTED] = (len(made.omitted), "things not made or doubtful, see the trailer")
     kept = exposure.write(task.product(CORRECTED), overwrite=True)
     return ScienceDone(
-        (kept, *products), tuple(f"{task.root}: {sentence}" for sentence in made.omitted), treated.repairs
+        (kept, *products), tuple(f"{task.root}: {sentence}" for sentence in made.omitted), product.repairs
     )
 
 

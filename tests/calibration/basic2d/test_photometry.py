@@ -12,8 +12,9 @@ from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.basic2d.photometry import photcorr, photmode, split_mode
-from gpucti.calibration.reffiles import References, stored
+from gpucti.calibration.reffiles import HeaderReferences, References, stored
 from gpucti.errors import InputError, ReferenceFileError
+from gpucti.io.cards import Cards
 from gpucti.io.exposure import Exposure
 
 MODE = "stis,50ccd,mirror,ccd,mjd#"
@@ -22,14 +23,14 @@ MJD = 55000.0
 WRITTEN = ("PHOTFLAM", "PHOTZPT", "PHOTPLAM", "PHOTBW")
 
 
-def headers(**cards: Any) -> tuple[fits.Header, fits.Header]:
+def headers(**cards: Any) -> tuple[Cards, Cards]:
     """Return primary and SCI header of an image."""
     primary = {"APERTURE": "50CCD", "CCDGAIN": 4, "OPT_ELEM": "MIRVIS", "OBSTYPE": "IMAGING", "PHOTCORR": "PERFORM"}
     primary |= {"IMPHTTAB": "x_imp.fits"} | cards
     mjd = primary.pop("EXPSTART", MJD)
     header = fits.Header()
     header.update(primary)
-    return header, fits.Header({"EXPSTART": mjd})
+    return Cards(header, "x.fits[0]"), Cards(fits.Header({"EXPSTART": mjd}), "x.fits[SCI,1]")
 
 
 def imphttab(folder: Path, rows: list[dict[str, Any]], *, parnum: int = 2, vary: bool = True, **cards: Any) -> None:
@@ -93,11 +94,10 @@ def run(folder: Path, *, gain: float = 1.0, temperature: float = -1.0, **cards: 
         sci,
         gain=np.float32(gain),
         temperature=temperature,
-        references=References({}),
-        folder=folder,
+        references=HeaderReferences(primary, folder, References({})),
         trailer=Trailer(),
     )
-    return primary
+    return primary.header
 
 
 def test_photmode() -> None:
@@ -105,14 +105,14 @@ def test_photmode() -> None:
     assert photmode(*headers(EXPSTART=55992.44844)) == "STIS 50CCD A2D4 MIRROR CCD MJD#55992.4484"
     spectrum = {"OBSTYPE": "SPECTROSCOPIC", "APERTURE": "52X0.2", "OPT_ELEM": "G430L", "CENWAVE": 4300, "CCDGAIN": 1}
     assert photmode(*headers(**spectrum)) == "STIS 52X0.2 A2D1 G430L CCD 4300 MJD#55000.0000"
-    del (no_gain := headers(**spectrum | {"CENWAVE": 0}))[0]["CCDGAIN"]
+    del (no_gain := headers(**spectrum | {"CENWAVE": 0}))[0].header["CCDGAIN"]
     assert photmode(*no_gain) == "STIS 52X0.2 A2D1 G430L CCD MJD#55000.0000"
 
 
 def test_photmode_needs_a_date() -> None:
     primary, _ = headers()
     with pytest.raises(InputError, match="EXPSTART is missing"):
-        photmode(primary, fits.Header())
+        photmode(primary, Cards(fits.Header(), "x.fits[SCI,1]"))
 
 
 def test_the_gain_is_no_part_of_the_mode() -> None:
@@ -224,7 +224,7 @@ def test_place_holder(tmp_path: Path) -> None:
 def test_spectra_have_none(tmp_path: Path) -> None:
     """Nothing is read or changed."""
     before, _ = headers(OBSTYPE="SPECTROSCOPIC")
-    assert run(tmp_path, OBSTYPE="SPECTROSCOPIC") == before
+    assert run(tmp_path, OBSTYPE="SPECTROSCOPIC") == before.header
 
 
 def test_old_values_are_replaced(tmp_path: Path) -> None:
@@ -289,9 +289,9 @@ def test_bad_files(tmp_path: Path) -> None:
 
 def run_without_table(folder: Path) -> None:
     primary, sci = headers()
-    del primary["IMPHTTAB"]
-    given: dict[str, Any] = {"references": References({}), "folder": folder, "trailer": Trailer()}
-    photcorr(primary, sci, gain=np.float32(1), temperature=20.0, **given)
+    del primary.header["IMPHTTAB"]
+    references = HeaderReferences(primary, folder, References({}))
+    photcorr(primary, sci, gain=np.float32(1), temperature=20.0, references=references, trailer=Trailer())
 
 
 @pytest.mark.golden
@@ -300,15 +300,14 @@ def test_golden_image(golden_visit: Path) -> None:
     cards = json.loads((golden_visit / "expected" / "4_products" / "osy101010_crc.json").read_text(encoding="utf-8"))
     expected = {key: value for key, value in cards[0]["header"] if key.startswith("PHOT")}
     exposure = Exposure.read(golden_visit / "expected" / "2_cti" / "osy101010_cte.fits.gz")
-    primary, sci = exposure.primary, exposure.sci_headers[0]
-    primary["PHOTMODE"] = photmode(primary, sci)
+    primary, sci = exposure.primary, exposure.sci_cards[0]
+    primary["PHOTMODE"] = photmode(exposure.cards, sci)
     photcorr(
-        primary,
+        exposure.cards,
         sci,
         gain=np.float32(primary["ATODGAIN"]),
-        temperature=sci["OCCDHTAV"],
-        references=References({"oref": str(golden_visit / "visit" / "oref")}),
-        folder=golden_visit,
+        temperature=sci.number("OCCDHTAV"),
+        references=References({"oref": str(golden_visit / "visit" / "oref")}).of(exposure),
         trailer=Trailer(),
     )
     assert {key: primary[key] for key in expected} == expected

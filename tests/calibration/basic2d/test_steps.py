@@ -18,14 +18,16 @@ from gpucti.calibration.basic2d.dataquality import (
     flag_bad_pixels,
     flag_outside,
     flag_saturation,
-    read_aperture,
     read_bad_pixels,
+    read_field_of_view,
 )
 from gpucti.calibration.basic2d.flats import FlatField, unbin2d
 from gpucti.calibration.basic2d.matching import bin2d, find_match, matched, shift_coordinates
+from gpucti.calibration.basic2d.order import STEPS, Step
+from gpucti.calibration.basic2d.steps import Calibration
 from gpucti.calibration.basic2d.temperature import detector_temperature, mean_temperature, plausible, update_temperature
 from gpucti.calibration.basic2d.velocity import heliocentric_velocity
-from gpucti.calibration.reffiles import References
+from gpucti.calibration.reffiles import HeaderReferences, References
 from gpucti.calibration.statistics import do_statistics, serious_bits
 from gpucti.detector import nint
 from gpucti.errors import InputError, ReferenceFileError
@@ -45,6 +47,12 @@ def pixels(sci: Any, err: Any, dq: Any) -> Pixels:
 def same(made: Pixels, expected: Pixels) -> bool:
     """Tell whether values and types are equal."""
     return all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(made, expected, strict=True))
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_every_step_has_its_method(step: Step) -> None:
+    """Oracle: the rule of the table of steps."""
+    assert callable(getattr(Calibration, step.name.lower()))
 
 
 def test_arithmetic() -> None:
@@ -120,7 +128,7 @@ def test_reference_must_cover_the_image() -> None:
 def test_coordinates_after_trimming() -> None:
     """Oracle: spec 1.4: LTV and CRPIX shift by the offset, in all three headers, as the first one says."""
     headers = [fits.Header({"LTV1": 19.0, "LTV2": 20.0, "CRPIX1": 531.0, "CD1_1": 2e-5}), fits.Header(), fits.Header()]
-    shift_coordinates(headers, (19, 20), "x")
+    shift_coordinates(Cards(headers[0], "x"), headers, (19, 20))
     for header in headers:
         assert (header["LTV1"], header["LTV2"], header["CRPIX1"], header["CRPIX2"]) == (0, 0, 512, -20)
         assert (header["LTM1_1"], header["CD1_1"], header["CD2_2"], header["CD1_2"]) == (1, 2e-5, 1, 0)
@@ -138,9 +146,9 @@ def aperture_mask(fov: str, obstype: str = "IMAGING", target: str = "STAR") -> n
     primary = fits.Header({"APER_FOV": fov, "OBSTYPE": obstype, "TARGNAME": target})
     step = 0.05 / 3600
     header = fits.Header({"CD1_1": -step, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": step})
-    aperture = read_aperture(primary, header, RAW_D, Trailer(), "x")
-    if aperture:
-        flag_outside(mask, aperture, RAW_D, Trailer())
+    field = read_field_of_view(Cards(primary, "x[0]"), Cards(header, "x"), RAW_D, Trailer())
+    if field:
+        flag_outside(mask, field, RAW_D, Trailer())
     return mask
 
 
@@ -386,22 +394,27 @@ def test_mean_temperature(times: list[float], values: list[float], exptime: floa
     assert mean_temperature(times, values, 2.0, 6.0, exptime) == mean
 
 
+def beside(folder: Path) -> HeaderReferences:
+    """Return the reference files of an exposure in a folder."""
+    return HeaderReferences(Cards(fits.Header(), "x[0]"), folder, References({}))
+
+
 def test_temperature_file_beside_the_exposure(tmp_path: Path) -> None:
     """Oracle: spec 3.4: found by the first 8 letters of EXPNAME; kept in single precision; side 1 is left alone."""
     columns = {"TIME": ("D", [51999.0, 52100.0]), "VALUE": ("E", [19.3, 20.0])}
     reference_table(tmp_path / "otest0axj_epc.fits", columns)
     cards = {"EXPNAME": "otest0axq", "OCCDHTAV": 18.5, "EXPSTART": 52095.0, "EXPEND": 52095.1, "EXPTIME": 300.0}
-    header = fits.Header(cards)
-    update_temperature(header, tmp_path, References({}), Trailer(), "x")
+    header, references = fits.Header(cards), beside(tmp_path)
+    update_temperature(Cards(header, "x"), references, Trailer())
     assert header["OCCDHTAV"] == 19.299999
-    assert detector_temperature(header, "x") == 19.299999
+    assert detector_temperature(Cards(header, "x")) == 19.299999
     header["EXPSTART"] = 52090.9
-    assert detector_temperature(header, "x") == -1
+    assert detector_temperature(Cards(header, "x")) == -1
     for changed in ({"OCCDHTAV": -1.0}, {"EXPNAME": "../test0a"}, {"EXPNAME": "other0axq"}):
         header = fits.Header(cards | changed)
-        update_temperature(header, tmp_path, References({}), Trailer(), "x")
+        update_temperature(Cards(header, "x"), references, Trailer())
         assert header["OCCDHTAV"] == changed.get("OCCDHTAV", 18.5)
-    assert detector_temperature(fits.Header({"EXPSTART": 55000.0}), "x") == -1
+    assert detector_temperature(Cards(fits.Header({"EXPSTART": 55000.0}), "x")) == -1
 
 
 def test_damaged_temperature_file(tmp_path: Path) -> None:
@@ -409,7 +422,7 @@ def test_damaged_temperature_file(tmp_path: Path) -> None:
     reference_table(tmp_path / "otest0axj_epc.fits", {"TIME": ("D", [1.0]), "VALUE": ("4A", ["warm"])})
     cards = {"EXPNAME": "otest0axq", "OCCDHTAV": 18.5, "EXPSTART": 52095.0, "EXPEND": 52095.1, "EXPTIME": 300.0}
     with pytest.raises(ReferenceFileError, match="no plain numbers"):
-        update_temperature(fits.Header(cards), tmp_path, References({}), Trailer(), "x")
+        update_temperature(Cards(fits.Header(cards), "x"), beside(tmp_path), Trailer())
 
 
 def test_velocity_follows_the_earth() -> None:

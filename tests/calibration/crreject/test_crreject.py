@@ -16,7 +16,13 @@ from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.crreject import combine as crcombine
-from gpucti.calibration.crreject.crreject import CrCombined, CrParameters, combine, read_parameters, reject_cosmic_rays
+from gpucti.calibration.crreject.crreject import (
+    CrCombined,
+    CrParameters,
+    combine,
+    read_rejection_parameters,
+    reject_cosmic_rays,
+)
 from gpucti.calibration.crreject.hits import neighbours_within, with_surroundings
 from gpucti.calibration.crreject.sky import sky_mode
 from gpucti.calibration.reffiles import References
@@ -397,20 +403,20 @@ def test_row_of_the_table(tmp_path: Path) -> None:
     ]
     crr = table(tmp_path / "crr.fits", *rows)
     for n, mean, sigma in ((2, 50, 1), (2, 100, 1), (3, 100, 3), (3, 100.001, 4), (12, 500, 4), (3, 0, 3)):
-        assert read_parameters(crr, n, mean, spectroscopic=False).sigmas == (sigma,)
+        assert read_rejection_parameters(crr, n, mean, spectroscopic=False).sigmas == (sigma,)
     for n, mean, words in ((2, 101, "at least 101 s .has 100"), (9, 1201, "CRSPLIT 3")):
         with pytest.raises(ReferenceFileError, match=words):
-            read_parameters(crr, n, mean, spectroscopic=False)
+            read_rejection_parameters(crr, n, mean, spectroscopic=False)
     with pytest.raises(ReferenceFileError, match=r"CRSPLIT 4 .*has no row"):
         gap = table(tmp_path / "gap.fits", {"CRSPLIT": 3}, {"CRSPLIT": 5})
-        read_parameters(gap, 4, 10, spectroscopic=False)
+        read_rejection_parameters(gap, 4, 10, spectroscopic=False)
 
 
 def test_parameters_of_the_table(tmp_path: Path) -> None:
     """Oracle: spec 4.2 by hand."""
     row = {"SKYSUB": "mode", "CRSIGMAS": " 6.5; 5.5/4 , 3", "INITGUES": "med", "SCALENSE": 1.5, "BADINPDQ": 24}
     crr = table(tmp_path / "crr.fits", row)
-    found = read_parameters(crr, 2, 10, spectroscopic=False)
+    found = read_rejection_parameters(crr, 2, 10, spectroscopic=False)
     assert found.sigmas == (6.5, 5.5, 4.0, 3.0)
     assert (found.skysub, found.initgues, found.scalense, found.badinpdq, found.mask) == (
         "mode",
@@ -420,8 +426,8 @@ def test_parameters_of_the_table(tmp_path: Path) -> None:
         True,
     )
     assert found.thresh == float(f32(0.8))
-    assert read_parameters(crr, 2, 10, spectroscopic=True).skysub == "none"
-    odd = read_parameters(table(tmp_path / "odd.fits", {"INITGUES": "best"}), 2, 10, spectroscopic=False)
+    assert read_rejection_parameters(crr, 2, 10, spectroscopic=True).skysub == "none"
+    odd = read_rejection_parameters(table(tmp_path / "odd.fits", {"INITGUES": "best"}), 2, 10, spectroscopic=False)
     assert odd.initgues == odd.texts[1] == "minimum"
 
 
@@ -436,13 +442,13 @@ def test_parameters_of_the_table(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_nonsense_in_the_table(tmp_path: Path, change: dict[str, Any], words: str) -> None:
     with pytest.raises(ReferenceFileError, match=words):
-        read_parameters(table(tmp_path / "crr.fits", change), 2, 10, spectroscopic=False)
+        read_rejection_parameters(table(tmp_path / "crr.fits", change), 2, 10, spectroscopic=False)
 
 
 @pytest.mark.parametrize("name", ["CRSPLIT", "CRSIGMAS", "CRMASK", "SCALENSE"])
 def test_missing_column(tmp_path: Path, name: str) -> None:
     with pytest.raises(ReferenceFileError, match=f"{name} is missing"):
-        read_parameters(table(tmp_path / "crr.fits", without=name), 2, 10, spectroscopic=False)
+        read_rejection_parameters(table(tmp_path / "crr.fits", without=name), 2, 10, spectroscopic=False)
 
 
 # ---- exposures

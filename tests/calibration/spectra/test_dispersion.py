@@ -11,7 +11,7 @@ import pytest
 from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
-from gpucti.calibration.reffiles import References
+from gpucti.calibration.reffiles import HeaderReferences, References
 from gpucti.calibration.spectra.dispersion import (
     Dispersion,
     IncidenceAngle,
@@ -23,6 +23,7 @@ from gpucti.calibration.spectra.dispersion import (
 )
 from gpucti.calibration.spectra.tables import DummyReferenceError, Mode
 from gpucti.errors import ReferenceFileError
+from gpucti.io.cards import Cards
 from support.calstis_files import primary
 from support.spectrum_files import GRATINGS, change_cells, polynomial, reference_tables
 
@@ -39,7 +40,7 @@ def relation(*rows: tuple[float, list[float]]) -> Dispersion:
 def read(folder: Path, reader: Any) -> Any:
     """Read from tables in a folder."""
     header = primary(1, DISPTAB="case_disp.fits", INANGTAB="case_inang.fits").header
-    return reader(header, MODE, References({}), folder)
+    return reader(HeaderReferences(Cards(header, "x"), folder, References({})), MODE)
 
 
 def test_every_term() -> None:

@@ -122,6 +122,7 @@ PARTS: dict[str, tuple[Callable[[Case], object], list[str], list[str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", PARTS)
 def test_what_is_not_made_is_said(undone: Case, capsys: pytest.CaptureFixture[str], what: str) -> None:
     """Oracle: CalSTIS: these products and success. Ours are the same, and each that is missing is told with the reason:
@@ -168,6 +169,7 @@ def test_a_shift_out_of_noise_is_said(undone: Case) -> None:
 # ---- what stops the run ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_wavecal(undone: Case, expected: Contents, capsys: pytest.CaptureFixture[str]) -> None:
     """Oracle: CalSTIS crashes. The plan names it before anything is touched; with it the next run finishes."""
     wavecal = undone.science / WAVECAL

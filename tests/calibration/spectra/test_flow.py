@@ -16,6 +16,7 @@ from gpucti.backends import get_backend
 from gpucti.calibration.base import Calibrated
 from gpucti.calibration.hstcal import HstcalEngine, available
 from gpucti.calibration.native import NativeEngine
+from gpucti.calibration.reffiles import References
 from gpucti.errors import InputError, OutputExistsError, ReferenceFileError
 from gpucti.io.exposure import Exposure
 from gpucti.synthetic import Observation, simulate_visit
@@ -115,7 +116,7 @@ def environment(visit: Path) -> dict[str, str]:
 def calibrate(given: Exposure, visit: Path, out: Path, suffixes: dict[str, str] = SUFFIXES) -> Calibrated:
     """Calibrate with the native engine into a new folder."""
     out.mkdir()
-    return NativeEngine(get_backend("numpy"), environment(visit)).calibrate(given, out, suffixes)
+    return NativeEngine(get_backend("numpy"), References(environment(visit))).calibrate(given, out, suffixes)
 
 
 def names(made: Calibrated) -> list[str]:
@@ -154,7 +155,7 @@ def test_a_table_in_the_way(visit: Path, tmp_path: Path) -> None:
     out.mkdir()
     (out / f"{given.rootname}_x1c.fits").touch()
     with pytest.raises(OutputExistsError, match="x1c"):
-        NativeEngine(get_backend("numpy"), environment(visit)).calibrate(given, out, SUFFIXES)
+        NativeEngine(get_backend("numpy"), References(environment(visit))).calibrate(given, out, SUFFIXES)
     assert len(list(out.iterdir())) == 1
 
 
@@ -278,7 +279,7 @@ def test_same_as_hstcal(visit: Path, tmp_path: Path, number: int) -> None:
     given = science(visit, tmp_path / "in", number)
     ours = calibrate(given, visit, tmp_path / "native", PLAIN)
     (tmp_path / "hstcal").mkdir()
-    theirs = HstcalEngine(environment(visit)).calibrate(given, tmp_path / "hstcal", PLAIN)
+    theirs = HstcalEngine(References(environment(visit))).calibrate(given, tmp_path / "hstcal", PLAIN)
     assert ours.products.keys() == theirs.products.keys() and ours.omitted == ()
     for kind, path in ours.products.items():
         other = theirs.products[kind]

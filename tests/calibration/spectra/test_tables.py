@@ -1,4 +1,4 @@
-"""Interpolation, traces, apertures, throughputs and grids: numbers worked by hand, wrong tables."""
+"""Cells of the reference tables of spectra that make no sense, and tables that only fill a place."""
 
 from __future__ import annotations
 
@@ -6,189 +6,36 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from astropy.io import fits
-from scipy.interpolate import CubicSpline
 
 from gpucti.calibration.base import Trailer
-from gpucti.calibration.geometry import PixelMap
-from gpucti.calibration.reffiles import References
-from gpucti.calibration.spectra import interpolate
-from gpucti.calibration.spectra.aperture import Aperture, aperture_name, read_aperture
+from gpucti.calibration.spectra.aperture import read_slit
 from gpucti.calibration.spectra.tables import DummyReferenceError, Mode
 from gpucti.calibration.spectra.throughput import (
-    Curve,
-    TimeDependence,
     read_aperture_throughput,
     read_height_factor,
     read_sensitivity,
     read_time_dependence,
 )
-from gpucti.calibration.spectra.trace import TraceRows, Traces, read_traces
-from gpucti.calibration.spectra.x2d.grid import Grid, read_layout
-from gpucti.errors import InputError, ReferenceFileError
-from support.calstis_files import primary
-from support.spectrum_files import change_cells, reference_tables
+from gpucti.calibration.spectra.trace import read_traces
+from gpucti.calibration.spectra.x2d.grid import read_layout
+from gpucti.errors import ReferenceFileError
+from support.spectrum_files import change_cells, named_tables, reference_tables
 
 MODE = Mode("G430L", 4300)
-NODES, VALUES = np.array([1.0, 2.0, 4.0]), np.array([10.0, 20.0, 0.0])
-LINEAR = [(0.0, 10, 0), (1.0, 10, 10), (1.25, 12.5, 12.5), (2.0, 20, 20), (3.0, 10, 10), (4.0, 0, 0), (5.0, 0, -10)]
-
-
-def header(**cards: Any) -> fits.Header:
-    """Return a primary header that names all tables."""
-    names = "SDC APDES DISP INANG SPTRC PHOT APER PC TDS".split()
-    return primary(1, **{f"{name}TAB": f"case_{name.lower()}.fits" for name in names} | cards).header
-
-
-def test_linear() -> None:
-    """Oracle: worked by hand; and NumPy's interp."""
-    x = [row[0] for row in LINEAR]
-    assert interpolate.linear(x, NODES, VALUES).tolist() == [row[1] for row in LINEAR]
-    assert interpolate.linear_extrapolated(x, NODES, VALUES).tolist() == [row[2] for row in LINEAR]
-    assert interpolate.linear(7.0, NODES[:1], VALUES[:1]) == interpolate.linear_extrapolated(7.0, NODES[:1], VALUES[:1])
-    fine = np.linspace(0, 5, 101)
-    assert np.allclose(interpolate.linear(fine, NODES, VALUES), np.interp(fine, NODES, VALUES), rtol=1e-14, atol=1e-14)
-
-
-def test_natural_spline() -> None:
-    """Oracle: SciPy's, which solves the same equations in another order, so the last digits may differ."""
-    nodes = np.array([0.0, 1.0, 2.5, 3.0, 7.0])
-    values = np.array([1.0, -1.0, 4.0, 2.0, 2.5])
-    x = np.linspace(-1, 8, 91)
-    expected = CubicSpline(nodes, values, bc_type="natural")(x)
-    assert np.allclose(interpolate.natural_spline(x, nodes, values), expected, rtol=1e-12, atol=1e-12)
-    assert interpolate.natural_spline(1.5, nodes[:2], values[:2]) == -2.0  # two nodes: a line
-
-
-@pytest.mark.parametrize(
-    ("aperture", "proposed", "lamp", "name"),
-    [
-        ("52X0.2", "52X0.2E1", "NONE", "52X0.2E1"),
-        ("52X0.2", "52X0.2E2", "NONE", "52X0.2E2"),
-        ("52X0.2", "52X0.2D1", None, "52X0.2D1"),
-        ("52X0.2E1", "52X0.2E1", "NONE", "52X0.2E1"),
-        ("52X0.2", "52X0.2F1", "NONE", "52X0.2"),
-        ("52X0.2", "52X0.2E1", "HITM1", "52X0.2"),
-        ("52X0.2", None, "NONE", "52X0.2"),
-    ],
-)
-def test_pseudo_apertures(aperture: str, proposed: str | None, lamp: str | None, name: str) -> None:
-    """Oracle: CalSTIS's rule."""
-    assert aperture_name(header(APERTURE=aperture, PROPAPER=proposed, SCLAMP=lamp), "x") == name
-
-
-def test_aperture(tmp_path: Path) -> None:
-    """Oracle: the first row of the table as written; the slit's angle where the table has none."""
-    reference_tables(tmp_path)
-    made = read_aperture(header(), "52X0.2", References({}), tmp_path)
-    assert (made.width, made.offset, made.angle) == ((0.2, 52.0), (-0.0225, 0.045), 0.315)
-    assert made.bars == ((-0.7, 0.125), (0.5, 0.08), (9.0, 0.5))
-    reference_tables(tmp_path, tilt=0.5)
-    assert read_aperture(header(), "52X0.2", References({}), tmp_path).angle == 0.5
-
-
-def test_traces() -> None:
-    """Oracle: worked by hand."""
-    made = Traces(np.array([10.0, 20.0]), np.array([[1.0, 2.0, 0.0], [3.0, 4.0, 8.0]]))
-    assert made.at([0.0, 10.0, 15.0, 20.0, 30.0])[:, 2].tolist() == [0.0, 0.0, 4.0, 8.0, 8.0]
-    assert made.at(12.5).tolist() == [1.5, 2.5, 2.0] and made.at(3.0).tolist() == [1.0, 2.0, 0.0]
-    assert not made.straight().displacements.any() and made.displacements.any()
-    turned = TraceRows(made, (2, 3), (50000.0, 50000.0), (45.0, 0.0)).on(50000 + 365.25)
-    # One year at 45 degrees: minus the distance from the middle element, 2 // 2 = 1; beyond the elements nothing.
-    assert np.allclose(turned.displacements, [[2.0, 2.0, 0.0], [3.0, 4.0, 8.0]], rtol=1e-14)
-    assert TraceRows(made, (2, 3)).on(99999.0) is made
-
-
-def test_traces_of_a_table(tmp_path: Path) -> None:
-    """Oracle: the table as written: sorted, 0-based, spectral order 1, filled with zeros."""
-    reference_tables(tmp_path, rotated=True)
-    made = read_traces(header(), MODE, References({}), tmp_path)
-    assert made.traces.lines.tolist() == [488.0, 507.0, 518.0] and made.counts == (1020, 510, 1024)
-    assert made.mjd == (52000.0, 50500.5, 51000.0) and made.traces.displacements.shape == (3, 1024)
-    assert not made.traces.displacements[1, 510:].any() and not made.on(60000.0).displacements[0, 1020:].any()
-
-
-def time_dependence(**given: Any) -> TimeDependence:
-    """Return a table of one wavelength and three segments."""
-    starts, slopes = np.array([51000.0, 52000.0, 53000.0]), np.array([[-1.0], [-2.0], [3.0]])
-    table = {"wavelengths": np.array([5000.0]), "times": starts, "slopes": slopes, "ref_time": 50000.0}
-    table |= {"intercepts": np.array([[1.0], [0.9], [0.8]]), "ref_temperature": 18.0}
-    return TimeDependence(**table | {"temperature_slopes": np.array([0.25])} | given)
-
-
-@pytest.mark.parametrize(
-    ("date", "new", "old"),
-    [
-        (50000.0, 1.0, 1 + 10 / 365.25),  # before the first time: its slope, backwards
-        (51000.0, 1 - 10 / 365.25, 1.0),
-        (51999.0, 1 - 19.99 / 365.25, 1 - 9.99 / 365.25),
-        (52000.0, 0.9 - 40 / 365.25, 1 - 10 / 365.25),
-        (53000.0, 0.8 + 90 / 365.25, 1 - 30 / 365.25),
-        (54000.0, 0.8 + 120 / 365.25, 1.0),
-    ],
-)
-def test_sensitivity_with_time(date: float, new: float, old: float) -> None:
-    """Oracle: lines worked by hand; digits lost by another order of the sums."""
-    assert time_dependence().factors(date, -1.0).values[0] == pytest.approx(new, rel=1e-14)
-    assert time_dependence(intercepts=None).factors(date, -1.0).values[0] == pytest.approx(old, rel=1e-14)
-
-
-def test_sensitivity_with_temperature() -> None:
-    """Oracle: 1 + 0.25 * 2; not without a temperature, nor without a reference."""
-    assert time_dependence().factors(50000.0, 20.0).values[0] == 1.5
-    assert time_dependence(ref_temperature=-1.0).factors(50000.0, 20.0).values[0] == 1.0
-
-
-def test_curves(tmp_path: Path) -> None:
-    """Oracle: the tables as written: first row of the PHOTTAB, last of the APERTAB, MAXHGHT of the PCTAB."""
-    reference_tables(tmp_path)
-    response = read_sensitivity(header(), MODE, References({}), tmp_path)
-    assert len(response.values) == 8 and response.at(1.0) == response.values[0] == np.float32(0.0125)
-    assert response.extrapolated(1.0) < response.values[0]
-    assert read_aperture_throughput(header(), "52X0.2", References({}), tmp_path).at(99999.0) == 0.8125
-    trailer = Trailer()
-    given: Any = (header(), MODE, "52X0.2", References({}), tmp_path, trailer)
-    whole = read_height_factor(*given)
-    assert whole is not None and whole.values[0] == np.float32(1 + 600 / 4096)
-    seven, near = read_height_factor(*given, height=7), read_height_factor(*given, height=9, nearest=True)
-    assert seven is not None and near is not None and np.array_equal(seven.values, near.values)
-    assert trailer.lines == ["PCTAB: no row for EXTRHEIGHT 9, that for 7 is used"]
-    assert read_height_factor(*given, height=9) is None and "EXTRHEIGHT 9: no correction" in trailer.lines[-1]
-    resampled = whole.resampled(response.wavelengths)
-    assert np.array_equal(resampled.wavelengths, response.wavelengths)
-
-
-@pytest.mark.parametrize("how", ["N/A", "dummy", "no row"])
-@pytest.mark.parametrize("keyword", ["PCTAB", "TDSTAB"])
-def test_corrections_that_may_lack(tmp_path: Path, how: str, keyword: str) -> None:
-    """What is not corrected is said."""
-    reference_tables(tmp_path)
-    path = tmp_path / f"case_{keyword[:-3].lower()}.fits"
-    cards = {keyword: "N/A"} if how == "N/A" else {}
-    if how == "dummy":
-        fits.setval(path, "PEDIGREE", value="DUMMY")
-    if how == "no row":
-        change_cells(path, "APERTURE" if keyword == "PCTAB" else "OPT_ELEM", [slice(0, 9)], "NONE")
-    trailer, references = Trailer(), References({})
-    if keyword == "PCTAB":
-        assert read_height_factor(header(**cards), MODE, "52X0.2", references, tmp_path, trailer) is None
-    else:
-        assert read_time_dependence(header(**cards), "G430L", references, tmp_path, trailer) is None
-    assert len(trailer.lines) == 1 and keyword in trailer.lines[0] and "no correction" in trailer.lines[0]
 
 
 def _all(folder: Path) -> None:
     """Read every table."""
-    references, trailer = References({}), Trailer()
-    read_aperture(header(), "52X0.2", references, folder)
-    read_layout(header(), MODE, "52X0.2", references, folder)
-    read_traces(header(), MODE, references, folder)
-    read_sensitivity(header(), MODE, references, folder)
-    read_aperture_throughput(header(), "52X0.2", references, folder)
-    read_height_factor(header(), MODE, "52X0.2", references, folder, trailer)
-    read_time_dependence(header(), "G430L", references, folder, trailer)
+    references, trailer = named_tables(folder), Trailer()
+    read_slit(references, "52X0.2")
+    read_layout(references, MODE, "52X0.2")
+    read_traces(references, MODE)
+    read_sensitivity(references, MODE)
+    read_aperture_throughput(references, "52X0.2")
+    read_height_factor(references, MODE, "52X0.2", trailer)
+    read_time_dependence(references, "G430L", trailer)
 
 
 @pytest.mark.parametrize(
@@ -258,44 +105,3 @@ def test_shape_of_the_time_table(tmp_path: Path) -> None:
             del hdus[1].header[card]
     with pytest.raises(ReferenceFileError, match=r"SLOPE of row 2 has the shape \(1, 15\); expected 3 times and 4"):
         _all(tmp_path)
-
-
-GRID = Grid((20, 4), (1.0, 10.0), (4000.0, 0.0), (2.0, 0.5), (0.5, 0.5), 511.0)
-
-
-@pytest.mark.parametrize(
-    ("slit", "masked"),
-    [
-        (Aperture("52X2", (2.0, 52.0), (0.0, 0.0)), []),
-        (Aperture("2X2", (2.0, 2.0), (0.0, 0.0)), [*range(8), *range(14, 20)]),  # 7.5 and 12.5, rounded up, stay
-        (Aperture("52X2", (2.0, 52.0), (0.0, 0.0), bars=((-2.0, 1.0), (9.0, 1.0))), [5, 6, 7]),
-        (Aperture("52X2", (2.0, 52.0), (0.0, 0.0), bars=((-5.0, 1.0), (5.0, 2.0))), [0, 1, 18, 19]),
-    ],
-)
-def test_masks(slit: Aperture, masked: list[int]) -> None:
-    """Oracle: worked by hand; 2 rows an arcsecond, the slit's centre is row 10."""
-    dq = np.zeros((20, 4), dtype=np.int16)
-    GRID.mask(dq, slit)
-    assert np.flatnonzero(dq[:, 0]).tolist() == masked and set(dq[masked].ravel()) <= {8}
-
-
-def test_grid(tmp_path: Path) -> None:
-    """Oracle: worked by hand for an unbinned part of the frame and for 2 x 2 pixels."""
-    reference_tables(tmp_path)
-    layout = read_layout(header(), MODE, "52X0.2", References({}), tmp_path)
-    assert layout.line == 509.5 and layout.size == (1041, 1033)
-    assert read_layout(header(), MODE, "52X0.2E1", References({}), tmp_path).line == 512.0
-    part = layout.scaled(PixelMap((1.0, 1.0), (-480.0, -490.0)), (40, 56), "x")
-    assert part.shape == (49, 73) and part.crpix == (515.25 - 480, 513.75 - 490)
-    binned = layout.scaled(PixelMap((0.5, 0.5), (-0.25, -0.25)), (512, 512), "x")
-    assert binned.shape == (517, 521) and binned.crpix == (515.25 / 2 - 0.25, 513.75 / 2 - 0.25)  # 516.5 and 520.5
-    assert binned.cdelt == (5.5, 0.10156) and binned.plate_scale == (0.10156, 0.10156)
-    assert binned.wavelengths[10] == (10 - binned.crpix[0]) * 5.5 + 4300.0
-    assert binned.keywords()["CRPIX1"] == binned.crpix[0] + 1 and binned.keywords()["CUNIT1"] == "angstrom"
-    with pytest.raises(InputError, match="x: .* would give a rectified image of"):
-        layout.scaled(PixelMap((1.0, 1.0), (0.0, 0.0)), (1, 1024), "x")
-
-
-def test_curve_of_one_element() -> None:
-    """Oracle: a constant."""
-    assert Curve(np.array([5.0]), np.array([2.0])).extrapolated([1.0, 9.0]).tolist() == [2.0, 2.0]

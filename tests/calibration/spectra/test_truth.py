@@ -20,13 +20,14 @@ from astropy.io import fits
 
 from gpucti.backends import get_backend
 from gpucti.calibration.native import NativeEngine
+from gpucti.calibration.reffiles import References
 from gpucti.demo.measure import Spectrum, measure_spectrum
-from gpucti.detector import LIGHT_KM_S, OVERSCAN_ROWS
+from gpucti.detector import LIGHT_KM_S
 from gpucti.io.exposure import Exposure
 from gpucti.pipeline.running.run import correct
 from gpucti.synthetic import Observation, Visit, simulate_visit
 from gpucti.synthetic.detector import BIAS_NOISE, Detector
-from gpucti.synthetic.instrument import READ_NOISE, SIZE, enclosed
+from gpucti.synthetic.instrument import READ_NOISE, SIZE, VIRTUAL, enclosed
 from gpucti.synthetic.schedule import DARK_SECONDS
 from gpucti.synthetic.tables import BOX
 
@@ -86,15 +87,15 @@ def _first(path: Path) -> tuple[Any, fits.Header]:
 
 def _without_trails(self: Detector, charge: Floats, mjd: float) -> Floats:
     """Return the charge as a perfect readout delivers it, with an empty virtual overscan."""
-    frame = np.zeros((SIZE + OVERSCAN_ROWS, SIZE))
-    frame[OVERSCAN_ROWS:] = charge
+    frame = np.zeros((SIZE + VIRTUAL, SIZE))
+    frame[VIRTUAL:] = charge
     return frame
 
 
 def _calibrated(visit: Visit, root: str, out: Path) -> dict[str, Path]:
     raw = Exposure.read(visit.science / f"{root}_raw.fits")
     raw.primary["CTECORR"] = "OMIT"  # the empirical correction has no place in a visit without trails
-    made = NativeEngine(get_backend("cpu"), visit.environment).calibrate(raw, out, PLAIN)
+    made = NativeEngine(get_backend("cpu"), References(visit.environment)).calibrate(raw, out, PLAIN)
     assert made.omitted == ()
     return dict(made.products)
 

@@ -103,6 +103,7 @@ def test_only_dark_of_a_period(case: Case, capsys: pytest.CaptureFixture[str]) -
     refused(case, capsys, "the only dark of the anneal period 2018-05-02", "two or more", more=("--ignore_missing",))
 
 
+@pytest.mark.slow
 def test_no_list_of_anneal_periods(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
     """Oracle: the message says how to give one, once for both exposures."""
     before = seen(*case.folders)

@@ -16,7 +16,8 @@ import pytest
 from astropy.io import fits
 
 from gpucti import cli as command
-from gpucti.calibration.hstcal import _Workplace
+from gpucti.calibration.hstcal import _WorkFolder
+from gpucti.calibration.reffiles import References
 from gpucti.calibration.switches import required_references, wavecal_references
 from gpucti.compat import stis_cti
 from gpucti.darks.anneals import read_anneals
@@ -94,6 +95,7 @@ def pixels(case: Case) -> dict[str, list[str]]:
     return {name: [digest for digest, _ in hdus] for name, hdus in outputs(case).items()}
 
 
+@pytest.mark.slow
 def test_whole_flow(
     stale: Case, finished: Case, archive: Archive, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,6 +128,7 @@ def test_whole_flow(
     assert any("does not answer: rules and files are those of" in note for note in again.notes)
 
 
+@pytest.mark.slow
 def test_darks_and_references_from_their_servers(
     stale: Case, finished: Case, archive: Archive, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +146,7 @@ def test_darks_and_references_from_their_servers(
     assert pixels(stale) == pixels(finished)
 
 
+@pytest.mark.slow
 def test_reuse_is_judged_by_content(
     case: Case, finished: Case, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,7 +183,7 @@ def test_a_super_dark_of_the_users_own_stays(
     assert "my_drk.fits (your own)" in task.dark
     assert task.primary["DARKFILE"] == "mydarks$my_drk.fits"
     assert task.primary["BIASFILE"] == f"oref${archive.names['BIASFILE']}"
-    assert "DARKFILE" not in it.renamed[task.path]
+    assert "DARKFILE" not in it.references_by_crds[task.path]
 
 
 def test_what_crds_cannot_provide(
@@ -246,14 +250,14 @@ def test_engines_reduce_the_wavecal_with_the_names_of_crds(case: Case, tmp_path:
     raw.primary["BIASCORR"] = "COMPLETE"  # from then on the wavecal's own bias counts
     path = case.science / f"{SPECTRUM}_wav.fits"
     before = path.read_bytes()
-    place = _Workplace(tmp_path / "work", raw, {"best": str(tmp_path), "oref": str(case.oref)})
-    place.folder.mkdir()
+    place = _WorkFolder(tmp_path / "work", raw, {"best": str(tmp_path), "oref": str(case.oref)})
+    place.path.mkdir()
     assert place.copy_wavecal(raw) == {}
-    header = fits.getheader(place.folder / path.name)
+    header = fits.getheader(place.path / path.name)
     assert (header["BIASFILE"], header["TDSTAB"]) == ("best$best_bia.fits", "N/A")
-    assert (place.folder / "refs" / "best" / "best_bia.fits").is_file()
+    assert (place.path / "refs" / "best" / "best_bia.fits").is_file()
     assert path.read_bytes() == before
     names = wavecal_references(raw, fits.getheader(path))
     assert names["BIASFILE"] == "best$best_bia.fits"
-    required = {one.keyword: one.name for one in required_references(raw, place.environment)}
+    required = {one.keyword: one.name for one in required_references(raw, References(place.environment))}
     assert required[f"BIASFILE of {path.name}"] == "best$best_bia.fits"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from astropy.io import fits
 from gpucti import cli, correct, plan
 from gpucti.darks.anneals import AnnealPeriod, read_anneals, write_anneals
 from gpucti.errors import MissingDarksError, PlanError
+from gpucti.io import fitsfile
 from support.archive_server import Server, archive_of, loopback_only, serve, status
 from support.visits import Case, outputs, truncated
 
@@ -67,6 +71,25 @@ def test_from_raw_files_alone(case: Case, server: Server, expected: Any, monkeyp
     assert refused == []
 
 
+def test_fetching_reads_nothing_again(case: Case, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Raw files: once for both plans, once for the run; references once. Oracle: the one function that reads files."""
+    read: Counter[str] = Counter()
+    really = fitsfile.read_stored
+
+    def counting(path: Path, *arguments: Any) -> bytes:
+        read[path.name] += 1
+        return really(path, *arguments)
+
+    for module in ("io.fitsfile", "io.selection", "calibration.reffiles"):
+        assert hasattr(import_module(f"gpucti.{module}"), "read_stored")
+        monkeypatch.setattr(f"gpucti.{module}.read_stored", counting)
+    correct(*case.folders, **options(case, server))
+    raws = [path.name for path in case.science.glob("*_raw.fits")]
+    assert raws and [read[name] for name in raws] == [2] * len(raws)
+    references = {path.name: read[path.name] for path in case.oref.iterdir()}
+    assert sum(references.values()) > 10 and max(references.values()) == 1
+
+
 def test_dry_run_shows_and_changes_nothing(case: Case, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     """Oracle: the plan's note, exit code 0, no new file and no file asked for."""
     arguments = [one for one in case.arguments if one not in ("--anneals", str(case.anneals))]
@@ -90,6 +113,7 @@ def test_without_download(case: Case, server: Server) -> None:
     assert any("no list of anneal periods" in problem and "offline" in problem for problem in it.problems)
 
 
+@pytest.mark.slow
 def test_darks_that_are_not_as_they_should_be(case: Case, server: Server, expected: Any) -> None:
     """Oracle: the products of an undisturbed run; which files were asked for.
 

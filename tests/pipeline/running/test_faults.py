@@ -125,6 +125,7 @@ def test_interrupted_by_the_user(case: Case, expected: Contents) -> None:
     finishes(case, expected)
 
 
+@pytest.mark.slow
 def test_leftovers_of_killed_runs_are_cleared(case: Case, expected: Contents) -> None:
     """What a dead process left is removed and told of; what a living one writes, and files of others, stay."""
     dead = subprocess.Popen([sys.executable, "-c", ""])
@@ -216,6 +217,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_dark(case: Case, expected: Contents, capsys: pytest.CaptureFixture[str], damage: str) -> None:
     """The message names the file and what is wrong; with the good file put back (two of them) the next run finishes."""
@@ -231,6 +233,7 @@ def test_damaged_dark(case: Case, expected: Contents, capsys: pytest.CaptureFixt
         finishes(case, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["truncated", "NaN"])
 def test_damaged_corrected_dark_is_made_again(finished: Case, expected: Contents, tmp_path: Path, damage: str) -> None:
     """A kept corrected dark that cannot be used is no obstacle: it is made again. So is one with NaN."""
@@ -271,6 +274,7 @@ def test_damaged_product_is_made_again(finished: Case, expected: Contents, tmp_p
     assert outputs(case) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "damage"), [
     ("sim_g1_bia.fits", truncated), ("sim_ccd.fits", truncated),
     ("sim_crr.fits", lambda path: put(path, b"<html>")),

@@ -35,6 +35,7 @@ cp -r "$VISIT"/. "$FROM"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "name"), [(2, "_drk.fits"), (15, "ogv101010_")], ids=["darks", "products"])
 def test_largest_size_of_a_file(case: Case, expected: Contents, size: int, name: str) -> None:
     """Corrected darks and super-darks have 10 MiB, the products of two image sets 20."""

@@ -159,6 +159,7 @@ def test_dry_run(case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str])
 # ---- files and folders of other kinds --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_compressed_files_in_odd_folders(
     small_visit: Any, quick_pctetab: Path, tmp_path: Path, expected: Contents
 ) -> None:
@@ -194,6 +195,7 @@ def test_defaults_of_the_folders(again: Case) -> None:
     assert seen(*again.folders) == before
 
 
+@pytest.mark.slow
 def test_read_only_folder_of_darks(case: Case, expected: Contents) -> None:
     """Oracle: corrected darks go beside the super-darks, which is said, and are found again there."""
     with read_only(case.darks) as prefix:
@@ -211,6 +213,7 @@ def test_read_only_folder_of_darks(case: Case, expected: Contents) -> None:
         assert seen(case.ref / "darks") == before
 
 
+@pytest.mark.slow
 def test_a_dark_may_have_any_name(case: Case, expected: Contents) -> None:
     """Oracle: darks are told by ROOTNAME; two names with the same beginning do not get one output."""
     for number, name in enumerate(DARKS):
@@ -242,6 +245,7 @@ def test_raw_file_that_changes_under_a_run(case: Case) -> None:
 # ---- files of others -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_leftovers_of_stis_cti(finished: Case, case: Case, expected: Contents) -> None:
     """Oracle: stis_cti's corrected darks (scaled since) and super-darks stay as they are and are not used; a raw file
     whose DARKFILE it has changed gets a new super-dark. With clean_all its corrected darks are replaced."""
@@ -302,6 +306,7 @@ def test_super_dark_of_the_user(finished: Case, case: Case) -> None:
     assert any("no list of anneal periods" in problem for problem in problems)
 
 
+@pytest.mark.slow
 def test_dark_of_another_amplifier_is_left_out(case: Case, expected: Contents) -> None:
     """Oracle: a dark that the list calls one of amplifier D and whose header says A does not enter."""
     extra = Path(shutil.copy(case.darks / f"{DARKS[0]}_flt.fits", case.darks / "ogd10199q_flt.fits"))

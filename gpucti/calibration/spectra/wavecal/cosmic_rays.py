@@ -9,9 +9,7 @@ import numpy.typing as npt
 
 from gpucti.calibration.spectra.wavecal.lamps import SearchParameters
 from gpucti.calibration.spectra.wavecal.peaks import ordered_sum
-
-#: Bits of a pixel behind a bar or beyond the slit, and of one hit by a cosmic ray.
-MASKED, HIT = np.int16(8), np.int16(8192)
+from gpucti.detector import DQ_COSMIC_RAY, DQ_MASKED
 
 
 class _Clipped(NamedTuple):
@@ -25,7 +23,7 @@ class _Clipped(NamedTuple):
 def flag_cosmic_rays(
     sci: npt.NDArray[Any], dq: npt.NDArray[Any], flags: int, parameters: SearchParameters
 ) -> npt.NDArray[Any]:
-    """Return data quality with bit 8192 where a cosmic ray hit (``FlagCR``).
+    """Return data quality with `DQ_COSMIC_RAY` where a cosmic ray hit (``FlagCR``).
 
     Parameters
     ----------
@@ -40,7 +38,7 @@ def flag_cosmic_rays(
     """
     # A column of the image becomes a row here: sorting runs along memory.
     pixels, bits = np.ascontiguousarray(sci.T, dtype=np.float32), np.ascontiguousarray(dq.T)
-    good, masked = (bits & np.int16(flags)) == 0, (bits & MASKED) != 0
+    good, masked = (bits & np.int16(flags)) == 0, (bits & DQ_MASKED) != 0
     with np.errstate(all="ignore"):  # pixels that are no numbers stay unflagged
         lit, dark = (_clipped(pixels, good & chosen, parameters) for chosen in (~masked, masked))
         sigma_lit = np.where(lit.used == 0, dark.sigma, lit.sigma)
@@ -53,7 +51,7 @@ def flag_cosmic_rays(
         stray &= np.abs(behind - lit.mean[:, np.newaxis]) > (parameters.nsig_ill * sigma_lit)[:, np.newaxis]
     hit[:, rows] |= stray & masked[:, rows]
     hit &= ((lit.used > 0) | (dark.used > 0))[:, np.newaxis]
-    return np.where(hit.T, dq | HIT, dq)
+    return np.where(hit.T, dq | DQ_COSMIC_RAY, dq)
 
 
 def _clipped(pixels: npt.NDArray[np.float32], chosen: npt.NDArray[np.bool_], parameters: SearchParameters) -> _Clipped:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
-from gpucti.calibration.reffiles import References
+from gpucti.calibration.reffiles import HeaderReferences
 from gpucti.calibration.spectra.tables import description, require_real, require_rows, vector, wavelengths, whole
-from gpucti.io.fitsfile import text_keyword
 
 Vector = npt.NDArray[np.float64]
 
@@ -72,19 +68,13 @@ class Lamp:
         return result
 
 
-def read_lamp(primary: fits.Header, references: References, folder: Path, where: str) -> Lamp:
+def read_lamp(references: HeaderReferences) -> Lamp:
     """Return the spectrum of the lamp that was lit, from the first row of the LAMPTAB for it.
 
     Parameters
     ----------
-    primary : fits.Header
-        Of the wavecal: names the table, LAMPSET, SCLAMP and OPT_ELEM.
-    references : References
-        Where the table comes from.
-    folder : Path
-        Of the exposure, for relative file names.
-    where : str
-        For messages.
+    references : HeaderReferences
+        Of the wavecal, whose header names the table, LAMPSET, SCLAMP and OPT_ELEM.
 
     Raises
     ------
@@ -93,13 +83,10 @@ def read_lamp(primary: fits.Header, references: References, folder: Path, where:
     ReferenceFileError
         No table, no row, a missing column, wavelengths that do not increase; a dummy is a `DummyReferenceError`.
     """
-    table = references.table(references.required(primary, "LAMPTAB", folder))
-    wanted: dict[str, Any] = {"LAMPSET": text_keyword(primary, "LAMPSET", where)}
-    for name in ("SCLAMP", "OPT_ELEM"):
-        value = text_keyword(primary, name, where)
-        if table.has(name):
-            wanted[name] = value
-    row = require_rows(table, **wanted)[0]
+    table = references.table("LAMPTAB")
+    texts = {name: references.cards.text(name) for name in ("LAMPSET", "SCLAMP", "OPT_ELEM")}
+    chosen = {name: text for name, text in texts.items() if name == "LAMPSET" or table.has(name)}
+    row = require_rows(table, sporder=False, **chosen)[0]
     require_real(table, row)
     size = whole(table, "NELEM", row, 2, MAX_ELEMENTS)
     centres = wavelengths(table, row, size)
@@ -108,7 +95,7 @@ def read_lamp(primary: fits.Header, references: References, folder: Path, where:
     return Lamp(
         edges=np.concatenate([[first], (centres[:-1] + centres[1:]) / 2.0, [last]]),
         fluxes=vector(table, "FLUX", row, size),
-        history=description(primary, "LAMPTAB", table, row),
+        history=description(references, "LAMPTAB", table, row),
     )
 
 
@@ -147,12 +134,10 @@ class SearchParameters:
     history: tuple[str, ...] = ()
 
 
-def read_search_parameters(
-    primary: fits.Header, references: References, folder: Path, where: str, trailer: Trailer
-) -> SearchParameters:
+def read_search_parameters(references: HeaderReferences, trailer: Trailer) -> SearchParameters:
     """Return the first row of the WCPTAB for the detector and grating; the defaults without a table, or for a dummy.
 
-    Parameters are those of `read_lamp`; the trailer is told where defaults are taken.
+    The trailer is told where defaults are taken.
 
     Raises
     ------
@@ -161,13 +146,12 @@ def read_search_parameters(
     ReferenceFileError
         The table is not found, or lacks the row or a column, or a cell makes no sense.
     """
-    path = references.find(primary, "WCPTAB", folder)
-    if path is None:
+    if references.find("WCPTAB") is None:
         trailer.say("WCPTAB is not given: default search parameters")
         return SearchParameters()
-    table = references.table(path)
-    wanted = {name: text_keyword(primary, name, where) for name in ("DETECTOR", "OPT_ELEM")}
-    row = None if table.dummy else table.row(**wanted)
+    table = references.table("WCPTAB")
+    texts = {name: references.cards.text(name) for name in ("DETECTOR", "OPT_ELEM")}
+    row = None if table.dummy else table.row(**texts)
     if row is None or table.row_dummy(row):
         trailer.say("WCPTAB only fills a place (PEDIGREE DUMMY): default search parameters")
         return SearchParameters()
@@ -178,4 +162,4 @@ def read_search_parameters(
         if name.startswith(("wl", "sp"))
     }
     others = {name: table.number(name.upper(), row) for name in names if name not in whole_numbers}
-    return SearchParameters(**whole_numbers, **others, history=description(primary, "WCPTAB", table, row))  # type: ignore[arg-type]
+    return SearchParameters(**whole_numbers, **others, history=description(references, "WCPTAB", table, row))  # type: ignore[arg-type]

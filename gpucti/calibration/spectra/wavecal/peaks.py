@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from gpucti.detector import nint
 
 Vector = npt.NDArray[np.float64]
 
@@ -38,11 +39,6 @@ def median(values: Vector) -> float:
     ordered = np.sort(values)
     middle = len(ordered) // 2
     return float(ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2.0)
-
-
-def nearest(value: float) -> int:
-    """Round half away from zero."""
-    return math.trunc(value + 0.5) if value >= 0 else math.trunc(value - 0.5)
 
 
 def correlation_peak(profile: Profile, template: Vector, search: int) -> float:
@@ -87,7 +83,7 @@ def likeness(profile: Profile, template: Vector, shift: float) -> float:
 
     Not CalSTIS's, which takes the best fit whatever it is like.
     """
-    step = nearest(shift)
+    step = nint(shift)
     places = np.flatnonzero(profile.good)
     places = places[(places - step >= 0) & (places - step < len(template))]
     seen, expected = profile.values[places], template[places - step]

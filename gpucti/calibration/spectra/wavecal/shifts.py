@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
-from gpucti.calibration.spectra.aperture import Aperture
+from gpucti.calibration.spectra.aperture import Slit
+from gpucti.calibration.spectra.constants import ARCSEC_PER_DEGREE
 from gpucti.calibration.spectra.wavecal.cosmic_rays import flag_cosmic_rays
 from gpucti.calibration.spectra.wavecal.lamps import Lamp, SearchParameters
 from gpucti.calibration.spectra.wavecal.peaks import (
@@ -27,26 +27,23 @@ from gpucti.calibration.spectra.wavecal.peaks import (
     correlation_peak,
     likeness,
     median,
-    nearest,
     ordered_sum,
 )
 from gpucti.calibration.spectra.wavecal.slits import bars_shift, ends_shift, short_slit_shift
 from gpucti.calibration.statistics import serious_bits
-from gpucti.errors import InputError
+from gpucti.detector import DQ_ALL, DQ_BLEMISH, DQ_COSMIC_RAY, DQ_HOT, DQ_MASKED, nint
+from gpucti.io.cards import Cards
 from gpucti.io.exposure import ImageSet
-from gpucti.io.fitsfile import integer_keyword, number_keyword
+from gpucti.io.pixelgrid import PixelGrid
 
 #: What stands in a header for a shift that was not found.
 UNDEFINED = -9999.0
 #: Bits that do not keep a pixel of a wavecal from being used: behind a bar, warm, small blemish.
-FORGIVEN = 8 | 16 | 1024
-COSMIC_RAY = 8192
-ALL_BITS = 32767
+FORGIVEN = DQ_MASKED | DQ_HOT | DQ_BLEMISH
 #: Rows of a rectified image where a star in a pseudo-aperture E1 or E2 lies, first and last.
 E_ROWS = (970, 1010)
 #: Columns at each end of the good ones where the template is dropped.
 CHOPPED = 10
-ARCSEC_PER_DEGREE = 3600.0
 #: Lengths (arcseconds) between short, medium and long slits.
 MEDIUM, LONG = 5.0, 7.0
 
@@ -84,7 +81,7 @@ class Coordinates:
     scale: tuple[float, float]
 
     @classmethod
-    def of(cls, header: fits.Header, where: str) -> Self:
+    def of(cls, sci: Cards) -> Self:
         """Read CRPIX, CRVAL1, CD and LTM.
 
         Raises
@@ -92,24 +89,24 @@ class Coordinates:
         InputError
             A pixel covers no Angstroms, degrees or unbinned pixels.
         """
-        crpix = tuple(number_keyword(header, name, where, default=0.0) - 1 for name in ("CRPIX1", "CRPIX2"))
-        cdelt = tuple(number_keyword(header, name, where, default=1.0) for name in ("CD1_1", "CD2_2"))
-        ltm = tuple(number_keyword(header, name, where, default=1.0) for name in ("LTM1_1", "LTM2_2"))
-        if min(*cdelt, *ltm) <= 0:
-            raise InputError(f"CD1_1, CD2_2 are {cdelt}, LTM1_1, LTM2_2 {ltm}; expected numbers above 0", where=where)
-        crval = float(number_keyword(header, "CRVAL1", where, default=0.0))
+        crpix = tuple(sci.number(name, default=0.0) - 1 for name in ("CRPIX1", "CRPIX2"))
+        cdelt = tuple(sci.number(name, default=1.0) for name in ("CD1_1", "CD2_2"))
+        ltm = PixelGrid.of(sci).ltm
+        if min(cdelt) <= 0:
+            raise sci.wrong(f"CD1_1, CD2_2 are {cdelt}; expected numbers above 0")
+        crval = float(sci.number("CRVAL1", default=0.0))
         return cls((crpix[0], crpix[1]), crval, (cdelt[0], cdelt[1]), (1.0 / ltm[0], 1.0 / ltm[1]))
 
 
 def find_shifts(
     imset: ImageSet,
-    aperture: Aperture,
+    sci: Cards,
+    slit: Slit,
     lamp: Lamp,
     parameters: SearchParameters,
     *,
     e_rows: bool,
     trailer: Trailer,
-    where: str,
 ) -> Shifts:
     """Return the shifts of one rectified image set of a wavecal.
 
@@ -117,8 +114,10 @@ def find_shifts(
     ----------
     imset : ImageSet
         Rectified without shift; not changed.
-    aperture : Aperture
-        The slit of the wavecal.
+    sci : Cards
+        Its SCI header.
+    slit : Slit
+        Of the wavecal.
     lamp : Lamp
         Its spectrum.
     parameters : SearchParameters
@@ -127,35 +126,33 @@ def find_shifts(
         Look for the lines in `E_ROWS`: the exposure that is calibrated was taken near the readout.
     trailer : Trailer
         Is told the shifts, or why there is none.
-    where : str
-        For messages.
 
     Raises
     ------
     InputError
         The header makes no sense.
     """
-    place = Coordinates.of(imset.headers[0], where)
-    flags = int(serious_bits(integer_keyword(imset.headers[0], "SDQFLAGS", where, default=ALL_BITS))) & ~FORGIVEN
+    place = Coordinates.of(sci)
+    flags = int(serious_bits(sci.whole("SDQFLAGS", default=DQ_ALL))) & ~FORGIVEN
     dq = imset.dq
-    if flags & COSMIC_RAY:
+    if flags & DQ_COSMIC_RAY:
         dq = flag_cosmic_rays(imset.sci, dq, flags, parameters)
     image = _Image(imset.sci, (dq & np.int16(flags)) == 0, place, parameters, unflagged=flags == 0)
-    found, alike = [], 1.0
+    found, similarity = [], 1.0
     for axis, direction in enumerate(("along the dispersion", "across the dispersion")):
         try:
             if axis == 0:
-                shift, alike = _along_dispersion(image, aperture, lamp, e_rows)
+                shift, similarity = _along_dispersion(image, slit, lamp, e_rows)
                 shift *= place.scale[0]
             else:
-                shift = _across_dispersion(image, aperture, trailer) * place.scale[1]
+                shift = _across_dispersion(image, slit, trailer) * place.scale[1]
         except NoShiftError as error:
             trailer.say(f"WAVECORR: shift {direction} not found: {error}")
             found.append(UNDEFINED)
         else:
             trailer.say(f"WAVECORR: shift {direction} {shift:.3f} pixels")
             found.append(shift)
-    return Shifts(found[0], found[1], alike)
+    return Shifts(found[0], found[1], similarity)
 
 
 class _Image(NamedTuple):
@@ -174,7 +171,7 @@ class _Image(NamedTuple):
     def section(self, trim: int, axis: int) -> tuple[int, int]:
         """Return first and last pixel (columns: axis 0, rows: axis 1) that a trim in unbinned pixels leaves."""
         size = self.sci.shape[1 - axis]
-        off = nearest(trim / self.place.scale[axis])
+        off = nint(trim / self.place.scale[axis])
         first, last = max(off, 0), min(size - 1 - off, size - 1)
         return (first, last) if last > first else (0, size - 1)
 
@@ -195,7 +192,7 @@ class _Image(NamedTuple):
         return self.profile(np.where(values < level, 0.0, values - level), good)
 
 
-def _along_dispersion(image: _Image, aperture: Aperture, lamp: Lamp, e_rows: bool) -> tuple[float, float]:
+def _along_dispersion(image: _Image, slit: Slit, lamp: Lamp, e_rows: bool) -> tuple[float, float]:
     """Return the shift of the lamp's lines, pixels (``WaveShift``), and how well they are seen there."""
     parameters, place = image.parameters, image.place
     columns, rows = image.section(parameters.wl_trim1, 0), image.section(parameters.wl_trim2, 1)
@@ -206,7 +203,7 @@ def _along_dispersion(image: _Image, aperture: Aperture, lamp: Lamp, e_rows: boo
     spectrum = image.spectrum(columns, rows)
     size = len(spectrum.values)
     limits = place.crval + (np.arange(size + 1, dtype=np.float64) - 0.5 - place.crpix[0]) * place.cdelt[0]
-    width = aperture.width[0] / (place.cdelt[1] * (place.scale[0] / place.scale[1]) * ARCSEC_PER_DEGREE)
+    width = slit.width[0] / (place.cdelt[1] * (place.scale[0] / place.scale[1]) * ARCSEC_PER_DEGREE)
     template = _chopped(running_mean(lamp.over(limits), width), spectrum.good)
     if not spectrum.values.any():
         raise NoShiftError("the wavecal shows no light where the lines are looked for")
@@ -250,7 +247,7 @@ def _chopped(template: Vector, good: npt.NDArray[np.bool_]) -> Vector:
     return chopped
 
 
-def _across_dispersion(image: _Image, aperture: Aperture, trailer: Trailer) -> float:
+def _across_dispersion(image: _Image, slit: Slit, trailer: Trailer) -> float:
     """Return the shift of the slit's image, pixels (``SpatialShift``)."""
     parameters, place = image.parameters, image.place
     columns, rows = image.section(parameters.sp_trim1, 0), image.section(parameters.sp_trim2, 1)
@@ -265,19 +262,19 @@ def _across_dispersion(image: _Image, aperture: Aperture, trailer: Trailer) -> f
     good[rows[0] : rows[1] + 1] = sums > 0
     values[rows[0] : rows[1] + 1] = np.where(sums > 0, total / np.where(sums > 0, sums, 1.0), total)
     profile = image.profile(values, good)
-    length = _slit_length(aperture.name)
+    length = _slit_length(slit.name)
     pixel = place.cdelt[1] * ARCSEC_PER_DEGREE
     if length == 0:
-        raise NoShiftError(f"aperture {aperture.name} is no slit (its name does not begin with a length)")
+        raise NoShiftError(f"aperture {slit.name} is no slit (its name does not begin with a length)")
     if not profile.good.any():
         raise NoShiftError("no row shows light that is not flagged")
     if length < MEDIUM:
-        return short_slit_shift(profile, place.crpix[1], aperture.width[1] / pixel, parameters.sp_range)
+        return short_slit_shift(profile, place.crpix[1], slit.width[1] / pixel, parameters.sp_range)
     if length < LONG:
-        return ends_shift(profile, place.crpix[1], aperture.width[1] / pixel, parameters.sp_range, trailer)
-    if not aperture.bars:
-        raise NoShiftError(f"aperture {aperture.name} has no occulting bars")
-    bars = [(place.crpix[1] + centre / pixel, width / pixel) for centre, width in aperture.bars]
+        return ends_shift(profile, place.crpix[1], slit.width[1] / pixel, parameters.sp_range, trailer)
+    if not slit.bars:
+        raise NoShiftError(f"aperture {slit.name} has no occulting bars")
+    bars = [(place.crpix[1] + centre / pixel, width / pixel) for centre, width in slit.bars]
     return bars_shift(profile, bars, parameters.sp_range, trailer)
 
 

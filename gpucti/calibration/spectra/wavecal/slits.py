@@ -19,10 +19,10 @@ from gpucti.calibration.spectra.wavecal.peaks import (
     correlation_peak,
     first_maximum,
     median,
-    nearest,
     ordered_sum,
     parabola,
 )
+from gpucti.detector import nint
 
 #: Largest difference, pixels, of the shifts of ends or bars; that from which the faintest bar is dropped.
 FAR_APART, APART = 10.0, 5.0
@@ -59,7 +59,7 @@ def short_slit_shift(profile: Profile, centre: float, length: float, search: int
     """
     size = len(profile.values)
     low, high = centre - length / 2.0, centre + length / 2.0
-    first, last = nearest(low), nearest(high)
+    first, last = nint(low), nint(high)
     if min(first, last) < 0 or max(first, last) >= size:
         raise NoShiftError(f"the slit, rows {low:.1f} to {high:.1f}, does not fit into {size} rows")
     template = np.zeros(size)
@@ -96,7 +96,7 @@ def ends_shift(profile: Profile, centre: float, length: float, search: int, trai
 def _edge(profile: Profile, expected: float, search: int, sign: float) -> float:
     """Return the row where the light begins (`sign` 1) or ends (-1) (``FindEdge``)."""
     values, good = profile
-    size, start = len(values), nearest(expected)
+    size, start = len(values), nint(expected)
     if not 0 <= start < size:
         raise NoShiftError(f"row {expected:.1f} lies off the image")
     first = int(expected + 0.5) - search // 2
@@ -213,7 +213,7 @@ def _bar(dark: Vector, centre: float, width: float, search: int) -> tuple[float,
 def _bar_template(size: int, centre: float, width: float) -> Vector:
     """Return 1 behind a bar and 0 elsewhere, and at its ends the part that is covered."""
     low, high = centre - width / 2.0, centre + width / 2.0
-    first, last = nearest(low), nearest(high)
+    first, last = nint(low), nint(high)
     template = np.zeros(size)
     if last > 0 and first < size - 1:
         template[0 if first < 0 else first + 1 : size if last >= size else last] = 1.0

@@ -13,15 +13,14 @@ from gpucti.backends.base import Backend
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.basic2d.basic2d import basic2d
 from gpucti.calibration.reffiles import References, stored_double
-from gpucti.calibration.spectra.aperture import read_aperture
+from gpucti.calibration.spectra.aperture import read_slit
+from gpucti.calibration.spectra.tables import Mode
 from gpucti.calibration.spectra.wavecal.lamps import read_lamp, read_search_parameters
 from gpucti.calibration.spectra.wavecal.shifts import UNDEFINED, Shifts, find_shifts
 from gpucti.calibration.spectra.wavecal.shutter import subtract_science
 from gpucti.calibration.spectra.x2d.rectify import rectify
 from gpucti.calibration.switches import PART_A, PART_B, switch
-from gpucti.errors import InputError
 from gpucti.io.exposure import Exposure, StisKeywords
-from gpucti.io.fitsfile import integer_keyword, keyword, number_keyword, text_keyword
 from gpucti.io.fitstables import ascii_text
 
 #: Shifts from here on, pixels, count as not found; larger ones than the second are not written.
@@ -108,29 +107,25 @@ def read_wavecal(exposure: StisKeywords, names: Mapping[str, str], references: R
     ReferenceFileError
         There is no such file.
     """
-    folder = exposure.path.parent
-    wavecal = Exposure.read(references.required(exposure.primary, "WAVECAL", folder))
-    wavecal = replace(wavecal.with_imsets(wavecal.imsets), path=folder / wavecal.path.name)
-    where = f"{wavecal.path}[0]"
-    for name, read in (("OPT_ELEM", text_keyword), ("CENWAVE", integer_keyword)):
-        ours, its = read(exposure.primary, name, f"{exposure.path}[0]"), read(wavecal.primary, name, where)
-        if ours != its:
-            raise InputError(
-                f"{name} is {its!r}, but {ours!r} in {exposure.path.name}; expected a wavecal of the same mode",
-                where=where,
+    wavecal = Exposure.read(references.of(exposure).required("WAVECAL"))
+    wavecal = replace(wavecal.with_imsets(wavecal.imsets), path=exposure.path.parent / wavecal.path.name)
+    expected, found = Mode.of(exposure.cards).columns, Mode.of(wavecal.cards).columns
+    for (name, value), other in zip(expected.items(), found.values(), strict=True):
+        if value != other:
+            raise wavecal.cards.wrong(
+                f"{name} is {other!r}, but {value!r} in {exposure.path.name}; expected a wavecal of the same mode"
             )
     for name, value in names.items():
         wavecal.primary[name] = value
     return wavecal
 
 
-def why_dead(wavecal: Exposure) -> str:
+def reason_unusable(wavecal: Exposure) -> str:
     """Return why nothing can be seen in a wavecal; empty if something can."""
-    if number_keyword(wavecal.primary, "TEXPTIME", f"{wavecal.path}[0]", default=0) <= 0:
+    if wavecal.cards.number("TEXPTIME", default=0) <= 0:
         return "its total exposure time is zero"
-    for number, imset in enumerate(wavecal.imsets, start=1):
-        exptime = number_keyword(imset.headers[0], "EXPTIME", f"{wavecal.path}[SCI,{number}]", default=0)
-        if exptime > 0 and (imset.sci > 0).any() and imset.sci.max() > imset.sci.min():
+    for imset, cards in zip(wavecal.imsets, wavecal.sci_cards, strict=True):
+        if cards.number("EXPTIME", default=0) > 0 and (imset.sci > 0).any() and imset.sci.max() > imset.sci.min():
             return ""
     return "no image set has an exposure time and counts above zero that differ"
 
@@ -163,11 +158,10 @@ def find_wavecal_shifts(
         A reference file is missing or damaged, or lacks a row; one that only fills a place is a
         `gpucti.calibration.spectra.tables.DummyReferenceError`.
     """
-    primary, folder, where = wavecal.primary, wavecal.path.parent, f"{wavecal.path}[0]"
-    proposed = text_keyword(exposure.primary, "PROPAPER", f"{exposure.path}[0]")
-    parameters = read_search_parameters(primary, references, folder, where, trailer)
-    lamp = read_lamp(primary, references, folder, where)
-    aperture = read_aperture(primary, text_keyword(primary, "APERTURE", where), references, folder)
+    named, proposed = references.of(wavecal), exposure.cards.text("PROPAPER")
+    parameters = read_search_parameters(named, trailer)
+    lamp = read_lamp(named)
+    slit = read_slit(named, wavecal.cards.text("APERTURE"))
     steps = [name for name in PART_A + PART_B if switch(wavecal, name) == "PERFORM"]
     trailer.say(f"Wavecal {wavecal.path.name}: {', '.join(steps) or 'no basic reduction'}")
     times_increase = _increase(_middles(wavecal))
@@ -186,13 +180,12 @@ def find_wavecal_shifts(
     )
     e_rows = proposed.endswith(E_APERTURES)
     shifts = []
-    for number, imset in enumerate(rectified.imsets, start=1):
-        place = f"{wavecal.path}[SCI,{number}]"
-        if not keyword(imset.headers[0], "IMSET_OK", place, default=True):
+    for number, (imset, cards) in enumerate(zip(rectified.imsets, rectified.sci_cards, strict=True), start=1):
+        if not cards.value("IMSET_OK", default=True):
             trailer.say(f"WAVECORR: image set {number} is not used (IMSET_OK = F)")
             shifts.append(Shifts(UNDEFINED, UNDEFINED))
             continue
-        found = find_shifts(imset, aperture, lamp, parameters, e_rows=e_rows, trailer=trailer, where=place)
+        found = find_shifts(imset, cards, slit, lamp, parameters, e_rows=e_rows, trailer=trailer)
         shifts.append(Shifts(stored_double(found.dispersion), stored_double(found.spatial), found.likeness))
     if not times_increase:
         trailer.say("WAVECORR: the times of the wavecal's image sets do not increase: the nearest one is taken")
@@ -201,7 +194,7 @@ def find_wavecal_shifts(
         tuple(_middles(rectified)),
         tuple(shifts),
         not times_increase,
-        (*parameters.history, *lamp.history, *aperture.history),
+        (*parameters.history, *lamp.history, *slit.history),
     )
 
 
@@ -232,12 +225,7 @@ def write_shifts(exposure: Exposure, wavecal: WavecalShifts, trailer: Trailer) -
 
 def _middles(exposure: Exposure) -> list[float]:
     """Return the middle of each image set, MJD."""
-    middles = []
-    for number, header in enumerate(exposure.sci_headers, start=1):
-        where = f"{exposure.path}[SCI,{number}]"
-        start, end = (float(number_keyword(header, name, where)) for name in ("EXPSTART", "EXPEND"))
-        middles.append((start + end) / 2.0)
-    return middles
+    return [(float(sci.number("EXPSTART")) + float(sci.number("EXPEND"))) / 2.0 for sci in exposure.sci_cards]
 
 
 def _increase(times: Sequence[float]) -> bool:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gpucti.calibration.geometry import OUTSIDE, PixelMap, interpolate_images
+from gpucti.calibration.resample import interpolate_images
+from gpucti.detector import DQ_BACKGROUND, DQ_OUTSIDE
+from gpucti.io.pixelgrid import PixelGrid
 
 Vector = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
 
-#: Data-quality bit of a column whose background is uncertain: more than this share of the samples was left out.
-BAD_BACKGROUND = 2048
+#: The background of a column is uncertain if more than this share of the samples was left out.
 BAD_SHARE = np.float32(0.33333)
 #: Samples farther than this from the fit, in units of their scatter, are left out; rounds of that at most.
 CLIP = 3.0
@@ -40,7 +41,7 @@ class Background:
     variance : (2, cols) float64
         Variance of the constant, and what has to be multiplied by the square of the row.
     dq : (cols,) int16
-        `BAD_BACKGROUND` or 0.
+        `DQ_BACKGROUND` or 0.
     """
 
     value: Vector
@@ -61,12 +62,12 @@ def fit_background(
     offset: tuple[float, float],
     tilt: Vector,
     order: int,
-    pixels: PixelMap,
+    pixels: PixelGrid,
 ) -> Background:
     """Fit the background of each column to the samples of two boxes.
 
     Samples are taken at whole steps through each box; those with a pixel outside the aperture or the image
-    (bit `OUTSIDE`) are left out, other flags do not matter.
+    (bit `DQ_OUTSIDE`) are left out, other flags do not matter.
 
     Parameters
     ----------
@@ -82,14 +83,14 @@ def fit_background(
         Of the boxes, degrees.
     order : int
         0 fits a mean, 1 a line.
-    pixels : PixelMap
+    pixels : PixelGrid
         Where the image lies on the detector.
     """
     cols = sci.shape[1]
     value, flags, rows = _samples(sci, dq, centre, size, offset, tilt, pixels)
     if not len(value):
         return Background.none(cols)
-    good = (flags & OUTSIDE) == 0
+    good = (flags & DQ_OUTSIDE) == 0
     outside = (~good).sum(axis=0)
     values, squares = value.astype(np.float64), (value * value).astype(np.float64)
 
@@ -113,7 +114,7 @@ def fit_background(
         sigma = np.where(active, scatter, sigma)
         if not active.any():
             break
-    return Background(fit, variance, np.where(bad, BAD_BACKGROUND, 0).astype(np.int16))
+    return Background(fit, variance, np.where(bad, DQ_BACKGROUND, 0).astype(np.int16))
 
 
 def _samples(
@@ -123,13 +124,13 @@ def _samples(
     size: tuple[float, float],
     offset: tuple[float, float],
     tilt: Vector,
-    pixels: PixelMap,
+    pixels: PixelGrid,
 ) -> tuple[Floats, npt.NDArray[np.int16], Vector]:
     """Return values, flags and image rows of the samples in both boxes: (samples, cols) each.
 
     CalSTIS takes sizes and offsets in unbinned pixels, but steps through the box in image pixels; so does this.
     """
-    (mx, my), (vx, vy) = pixels.scale, pixels.offset
+    (mx, my), (vx, vy) = pixels.ltm, pixels.zero
     angle = tilt / 180.0 * np.pi
     sine, cosine = np.sin(angle), np.cos(angle)
     column = (np.arange(sci.shape[1]) - vx) / mx

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gpucti.calibration.geometry import PixelMap
 from gpucti.calibration.spectra.x1d.background import Background
+from gpucti.io.pixelgrid import PixelGrid
 
 Vector = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -44,7 +44,7 @@ def sum_box(
     height: float,
     background: Background,
     exptime: float,
-    pixels: PixelMap,
+    pixels: PixelGrid,
     *,
     background_noise: bool,
 ) -> BoxSums:
@@ -66,14 +66,14 @@ def sum_box(
         What is subtracted.
     exptime : float
         Seconds; without any exposure all sums are zero.
-    pixels : PixelMap
+    pixels : PixelGrid
         Where the image lies on the detector.
     background_noise : bool
         Whether the variance of the background adds to the error.
     """
     rows, cols = sci.shape
-    place = centre * pixels.scale[1] + pixels.offset[1]
-    half = height * pixels.scale[1] / 2.0
+    place = centre * pixels.ltm[1] + pixels.zero[1]
+    half = height * pixels.ltm[1] / 2.0
     low, high = place - half, place + half
     first, last = _nearest(low), _nearest(high)
 

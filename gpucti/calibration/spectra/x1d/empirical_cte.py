@@ -7,21 +7,19 @@ For data whose pixels are not corrected; see CalSTIS's CtiCorr and getHalo (``cs
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
-from gpucti.calibration.geometry import PixelMap
-from gpucti.calibration.reffiles import References
+from gpucti.calibration.reffiles import HeaderReferences
+from gpucti.calibration.spectra.constants import DAYS_PER_YEAR
 from gpucti.calibration.spectra.tables import Mode, description
 from gpucti.calibration.spectra.throughput import Curve, read_height_factor
 from gpucti.calibration.spectra.x1d.boxsum import BoxSums
 from gpucti.calibration.spectra.x1d.flux import Exposed
-from gpucti.detector import FULL_ROWS
-from gpucti.io.fitsfile import integer_keyword, text_keyword
+from gpucti.detector import DQ_NO_CTE, FULL_ROWS
+from gpucti.io.pixelgrid import PixelGrid
 
 Vector = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -32,9 +30,6 @@ HALO_COLUMNS = ("HALOFAC", "HALOMINFRAC")
 HALO_GRATINGS = ("G750L", "G750M")
 #: Height of the box that stands for the whole halo, unbinned pixels.
 HALO_HEIGHT = 200
-DAYS_PER_YEAR = 365.25
-#: Data-quality bit of a column without signal, where nothing can be corrected.
-NOT_CORRECTED = 16384
 
 
 @dataclass(frozen=True)
@@ -82,9 +77,9 @@ class EmpiricalCte:
         exposed: Exposed,
         box_height: np.float32,
         date: float,
-        pixels: PixelMap,
+        pixels: PixelGrid,
     ) -> tuple[Floats, npt.NDArray[np.int16]]:
-        """Return the net counts per second without loss, and `NOT_CORRECTED` where there is no signal.
+        """Return the net counts per second without loss, and `DQ_NO_CTE` where there is no signal.
 
         Parameters
         ----------
@@ -100,7 +95,7 @@ class EmpiricalCte:
             Of the extraction box, image pixels.
         date : float
             EXPSTART, MJD.
-        pixels : PixelMap
+        pixels : PixelGrid
             Where the image lies on the detector.
         """
         gross, background, net = sums.gross, sums.background, sums.net
@@ -114,11 +109,11 @@ class EmpiricalCte:
             filled = (level + self._halo(net, observed, exposed)) / total
             shield = np.exp(self.background_factor * filled**self.background_power)
             loss = np.where(level > 0, loss * shield, loss)
-            transfers = FULL_ROWS - (row.astype(np.float64) - pixels.offset[1]) / pixels.scale[1]
+            transfers = FULL_ROWS - (row.astype(np.float64) - pixels.zero[1]) / pixels.ltm[1]
             factor = (1.0 / (1.0 - loss) ** transfers).astype(np.float32)
             return (
                 np.where(signal, gross * factor - background, net),
-                np.where(signal, 0, NOT_CORRECTED).astype(np.int16),
+                np.where(signal, 0, DQ_NO_CTE).astype(np.int16),
             )
 
     def _halo(self, net: Floats, observed: Vector, exposed: Exposed) -> Vector:
@@ -131,7 +126,7 @@ class EmpiricalCte:
 
 
 def read_empirical_cte(
-    primary: fits.Header, mode: Mode, aperture: str, *, references: References, folder: Path, trailer: Trailer
+    references: HeaderReferences, mode: Mode, aperture: str, trailer: Trailer
 ) -> EmpiricalCte | None:
     """Return the first row of the CCDTAB for the readout; None, and say so, if the table has no such columns.
 
@@ -140,24 +135,19 @@ def read_empirical_cte(
     ReferenceFileError
         No table, no row, or a cell that makes no sense.
     """
-    table = references.table(references.required(primary, "CCDTAB", folder))
+    table = references.table("CCDTAB")
     missing = [name for name in COLUMNS if not table.has(name)]
     if missing:
         trailer.say(f"CTECORR not done: CCDTAB {table.path.name} has no column {', '.join(missing)}")
         return None
-    where = "primary header"
+    cards = references.cards
     keys = ("CCDGAIN", "CCDOFFST", "BINAXIS1", "BINAXIS2")
-    row = table.row(
-        CCDAMP=text_keyword(primary, "CCDAMP", where, default=""),
-        **{name: integer_keyword(primary, name, where, default=1) for name in keys},
-    )
+    row = table.row(CCDAMP=cards.text("CCDAMP", default=""), **{name: cards.whole(name, default=1) for name in keys})
     names = ("ATODGAIN", *COLUMNS, *HALO_COLUMNS)
     cells = [float(np.float32(table.number(name, row))) if table.has(name) else 0.0 for name in names]
     halo = None
     if mode.opt_elem in HALO_GRATINGS:
-        halo = read_height_factor(
-            primary, mode, aperture, references, folder, trailer, height=HALO_HEIGHT, nearest=True
-        )
+        halo = read_height_factor(references, mode, aperture, trailer, height=HALO_HEIGHT, nearest=True)
     gain, norm, signal, factor, power, date, year, spurious, halo_factor, threshold = cells
     return EmpiricalCte(
         gain=gain,
@@ -171,5 +161,5 @@ def read_empirical_cte(
         halo_factor=halo_factor,
         halo_threshold=threshold,
         halo=halo,
-        history=description(primary, "CCDTAB", table, row),
+        history=description(references, "CCDTAB", table, row),
     )

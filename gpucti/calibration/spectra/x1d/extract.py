@@ -19,14 +19,15 @@ from gpucti.backends.base import Backend
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.basic2d.velocity import heliocentric_velocity
 from gpucti.calibration.reffiles import References
-from gpucti.calibration.spectra.aperture import Aperture
+from gpucti.calibration.spectra.aperture import Slit
+from gpucti.calibration.spectra.constants import ARCSEC_PER_DEGREE
 from gpucti.calibration.spectra.dispersion import invert
 from gpucti.calibration.spectra.trace import Traces
 from gpucti.calibration.spectra.x1d.background import Background, fit_background, smooth
 from gpucti.calibration.spectra.x1d.boxsum import BoxSums, sum_box
 from gpucti.calibration.spectra.x1d.flux import Flux, calibrate
 from gpucti.calibration.spectra.x1d.locate import find_offset
-from gpucti.calibration.spectra.x1d.parameters import UNWEIGHTED, ExtractOptions, Parameters
+from gpucti.calibration.spectra.x1d.parameters import UNWEIGHTED, ExtractionParameters, ExtractOptions
 from gpucti.calibration.spectra.x1d.setup import (
     ExtractionTables,
     Setting,
@@ -36,15 +37,13 @@ from gpucti.calibration.spectra.x1d.setup import (
     read_tables,
 )
 from gpucti.calibration.spectra.x1d.table import ExtractedSpectra, spectrum_table
-from gpucti.calibration.spectra.x2d.rectify import LIGHT
 from gpucti.calibration.switches import switch
+from gpucti.detector import LIGHT_KM_S
 from gpucti.errors import InputError
 from gpucti.io.exposure import Exposure, ImageSet
-from gpucti.io.fitsfile import keyword, number_keyword, text_keyword
 
 Vector = npt.NDArray[np.float64]
 
-ARCSEC_PER_DEGREE = 3600.0
 DEFAULT_OPTIONS = ExtractOptions()
 
 
@@ -82,20 +81,18 @@ def extract(
     ReferenceFileError
         A table is missing or damaged, or has no row for the exposure.
     """
-    where = f"{exposure.path}[0]"
     _require_image(exposure)
     steps = chosen_steps(exposure, options, trailer)
-    tables = read_tables(exposure, steps, options, references, trailer)
+    tables = read_tables(references.of(exposure), steps, options, trailer)
     primary = exposure.primary.copy()
     made, failures, velocity = [], [], None
-    for number, imset in enumerate(exposure.imsets, start=1):
-        place = f"{exposure.path}[SCI,{number}]"
-        if keyword(imset.headers[0], "IMSET_OK", place, default=True) is False:
+    for number, (imset, cards) in enumerate(zip(exposure.imsets, exposure.sci_cards, strict=True), start=1):
+        if cards.value("IMSET_OK", default=True) is False:
             failures.append(f"No spectrum from image set {number}: it is marked as bad (IMSET_OK is F).")
             continue
-        setting = read_setting(exposure.primary, imset.headers[0], tables, options, where, place)
+        setting = read_setting(exposure.cards, cards, tables, options)
         if steps.heliocentric:
-            ra, dec = (float(number_keyword(primary, name, where)) for name in ("RA_TARG", "DEC_TARG"))
+            ra, dec = (float(exposure.cards.number(name)) for name in ("RA_TARG", "DEC_TARG"))
             velocity = heliocentric_velocity(ra, dec, setting.middle)
         spectrum = _extract_imset(imset, number, setting, velocity, steps, tables, options, backend, trailer)
         if isinstance(spectrum, str):
@@ -110,16 +107,11 @@ def extract(
 
 def _require_image(exposure: Exposure) -> None:
     """Refuse what spectra are not extracted from."""
-    where = f"{exposure.path}[0]"
-    kind = text_keyword(exposure.primary, "OBSTYPE", where)
+    kind = exposure.cards.text("OBSTYPE")
     if kind != "SPECTROSCOPIC":
-        raise InputError(
-            f"OBSTYPE is {kind!r}; expected SPECTROSCOPIC, there is no spectrum in this image", where=where
-        )
+        raise exposure.cards.wrong(f"OBSTYPE is {kind!r}; expected SPECTROSCOPIC, there is no spectrum in this image")
     if switch(exposure, "X2DCORR") == "COMPLETE":
-        raise InputError(
-            "X2DCORR is COMPLETE, the image is rectified; extract from the flt, crj, flc or crc", where=where
-        )
+        raise exposure.cards.wrong("X2DCORR is COMPLETE, the image is rectified; extract from the flt, crj, flc or crc")
     if min(exposure.shape) < 2:
         raise InputError(f"{exposure.shape} pixels (rows, columns); expected an image", where=exposure.path)
 
@@ -140,14 +132,14 @@ def _extract_imset(
     sci, err = (np.asarray(plane, dtype=np.float32) for plane in (imset.sci, imset.err))
     dq = np.asarray(imset.dq).astype(np.int16)
     traces = tables.traces.on(setting.start)
-    nominal = _nominal(traces, tables.aperture, setting, options)
-    search = find_offset(sci, dq, traces, nominal, parameters.maxsearch or 0, setting.flags, pixels, backend)
+    nominal = _nominal(traces, tables.slit, setting, options)
+    search = find_offset(sci, dq, traces, nominal, parameters.maxsrch or 0, setting.flags, pixels, backend)
     if search.offset is None:
         return search.reason
     line = nominal + search.offset
-    columns = np.trunc((np.arange(sci.shape[1]) - pixels.offset[0]) / pixels.scale[0]).astype(np.intp)
+    columns = np.trunc((np.arange(sci.shape[1]) - pixels.zero[0]) / pixels.ltm[0]).astype(np.intp)
     centre = line + _along(traces.at(line), columns)
-    row = (centre * pixels.scale[1] + pixels.offset[1] + 1.0).astype(np.float32)
+    row = (centre * pixels.ltm[1] + pixels.zero[1] + 1.0).astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # NaN and infinity in the image come out as such
         sums = _sum((sci, err, dq), centre, columns, setting, steps, parameters, options)
     if sums.outside:
@@ -158,16 +150,16 @@ def _extract_imset(
     broken = int((~np.isfinite(sums.gross)).sum())
     if broken:
         trailer.say(f"Image set {number}: NaN or infinite pixels in the box; the spectrum is none in {broken} columns")
-    hfactor = 1.0 if velocity is None else 1.0 - velocity / LIGHT
+    hfactor = 1.0 if velocity is None else 1.0 - velocity / LIGHT_KM_S
     wavelength = np.zeros(sci.shape[1])
     if tables.dispersion and tables.incidence:
         coefficients, counts = tables.dispersion.at(line)
         coefficients = tables.incidence.adjust(coefficients, counts, tables.delta, setting.shift[0], trailer)
-        positions = (np.arange(sci.shape[1]) - pixels.offset[0]) / pixels.scale[0]
+        positions = (np.arange(sci.shape[1]) - pixels.zero[0]) / pixels.ltm[0]
         wavelength = invert(coefficients, positions.tolist(), float(tables.mode.cenwave)) * hfactor
-    box_height = np.float32(parameters.extrsize * pixels.scale[1])
+    box_height = np.float32(parameters.extrsize * pixels.ltm[1])
     flux = _flux(sums, wavelength, hfactor, row, box_height, setting, tables)
-    scale = pixels.scale[1]
+    scale = pixels.ltm[1]
     values = {
         "SPORDER": 1,
         "NELEM": sci.shape[1],
@@ -179,9 +171,9 @@ def _extract_imset(
         "ERROR": flux.error,
         "NET_ERROR": flux.net_error,
         "DQ": sums.dq | flux.dq,
-        "A2CENTER": line * scale + pixels.offset[1] + 1.0,
+        "A2CENTER": line * scale + pixels.zero[1] + 1.0,
         "EXTRSIZE": box_height,
-        "MAXSRCH": int(parameters.stored_maxsearch * scale),
+        "MAXSRCH": int(parameters.stored_maxsrch * scale),
         "BK1SIZE": parameters.back_size[0] * scale,
         "BK2SIZE": parameters.back_size[1] * scale,
         "BK1OFFST": parameters.back_offset[0] * scale,
@@ -189,24 +181,26 @@ def _extract_imset(
         "EXTRLOCY": row,
         "OFFSET": search.offset,
     }
-    own: dict[str, tuple[Any, str]] = {"CRSCROFF": (search.offset, "[pixel] of the spectrum from its nominal place")}
+    keywords: dict[str, tuple[Any, str]] = {
+        "CRSCROFF": (search.offset, "[pixel] of the spectrum from its nominal place")
+    }
     if velocity is not None:
-        own["V_HELIO"] = (velocity, "[km/s] heliocentric radial velocity")
+        keywords["V_HELIO"] = (velocity, "[km/s] heliocentric radial velocity")
     trailer.say(f"Image set {number}: spectrum extracted at row {values['A2CENTER']:.3f}")
     in_flux = tables.flux is not None or tables.no_error
-    return spectrum_table(values, number, imset.headers[0], own, flux=in_flux)
+    return spectrum_table(values, number, imset.headers[0], keywords, flux=in_flux)
 
 
-def _nominal(traces: Traces, aperture: Aperture, setting: Setting, options: ExtractOptions) -> float:
+def _nominal(traces: Traces, slit: Slit, setting: Setting, options: ExtractOptions) -> float:
     """Return where the spectrum is expected, unbinned row: the lowest trace of the table, or where the user says.
 
     The offset of the aperture is turned into pixels with the scale of the image, binned or not, as in CalSTIS.
     """
-    offset = float(np.float32(aperture.offset[1])) / (setting.plate_scale * ARCSEC_PER_DEGREE)
+    offset = float(np.float32(slit.offset[1])) / (setting.plate_scale * ARCSEC_PER_DEGREE)
     if options.a2center is None:
         start = float(traces.lines[0])
     else:
-        start = (options.a2center - 1.0 - setting.pixels.offset[1]) / setting.pixels.scale[1]
+        start = (options.a2center - 1.0 - setting.pixels.zero[1]) / setting.pixels.ltm[1]
     return start + (setting.shift[1] + offset)
 
 
@@ -222,7 +216,7 @@ def _sum(
     columns: npt.NDArray[np.intp],
     setting: Setting,
     steps: Steps,
-    parameters: Parameters,
+    parameters: ExtractionParameters,
     options: ExtractOptions,
 ) -> BoxSums:
     """Return the sums over the extraction box, the background smoothed if it is to be."""
@@ -235,7 +229,7 @@ def _sum(
         background = fit_background(
             sci, dq, centre, parameters.back_size, parameters.back_offset, tilt, parameters.back_order, setting.pixels
         )
-    smoothing = options.smoothing != "off"
+    smoothing = options.bksmode != "off"
     sums = sum_box(
         sci,
         err,
@@ -313,7 +307,7 @@ def _update(
     if steps.background:
         parts.append(("BACKCORR", (tables.parameters.history,)))
     if tables.dispersion and tables.incidence:
-        parts.append(("DISPCORR", (tables.dispersion.history, tables.incidence.history, tables.aperture.history)))
+        parts.append(("DISPCORR", (tables.dispersion.history, tables.incidence.history, tables.slit.history)))
     if velocity is not None:
         parts.append(("HELCORR", ((f"  radial velocity {velocity:g} km/s",),)))
     if tables.flux:

@@ -8,22 +8,19 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.reffiles import References
-from gpucti.calibration.spectra.flow import GRATINGS
 from gpucti.calibration.spectra.x1d.extract import extract
 from gpucti.calibration.spectra.x1d.parameters import ExtractOptions
 from gpucti.calibration.spectra.x1d.table import ExtractedSpectra
 from gpucti.calibration.switches import PART_A, PART_B, switch
+from gpucti.detector import GRATINGS
 from gpucti.errors import EngineError, InputError
 from gpucti.io.exposure import Exposure, ExposureHeaders
-from gpucti.io.fitsfile import text_keyword
 from gpucti.io.inputs import Files, check_outputs, checked_folder, expand_files
 from gpucti.references.names import run_environment
 
@@ -157,31 +154,25 @@ def x1d(
     OutputExistsError
         An output exists.
     """
-    if bksmode == "average":
-        raise InputError("bksmode is 'average', which is not offered; expected median or off")
-    if bksmode not in ("median", "off"):
-        raise InputError(f"bksmode is {bksmode!r}; expected median or off")
-    numbers = {
-        "extrsize": extrsize,
-        "a2center": a2center,
-        "maxsearch": maxsrch,
-        "bk1size": bk1size,
-        "bk2size": bk2size,
-        "bk1offst": bk1offst,
-        "bk2offst": bk2offst,
-        "bktilt": bktilt,
-        "backord": backord,
-        "bksorder": bksorder,
-        "xoffset": 0.0 if xoffset is None else xoffset,
-    }
-    steps = {
-        "backcorr": backcorr,
-        "dispcorr": dispcorr,
-        "helcorr": helcorr,
-        "fluxcorr": fluxcorr,
-        "ctecorr": ctecorr,
-    }
-    options = _options(numbers, steps, bksmode)
+    options = ExtractOptions(
+        extrsize=extrsize,
+        a2center=a2center,
+        maxsrch=maxsrch,
+        bk1size=bk1size,
+        bk2size=bk2size,
+        bk1offst=bk1offst,
+        bk2offst=bk2offst,
+        bktilt=bktilt,
+        backord=backord,
+        bksmode=bksmode,
+        bksorder=bksorder,
+        xoffset=xoffset,
+        backcorr=_step("backcorr", backcorr),
+        dispcorr=_step("dispcorr", dispcorr),
+        helcorr=_step("helcorr", helcorr),
+        fluxcorr=_step("fluxcorr", fluxcorr),
+        ctecorr=_step("ctecorr", ctecorr),
+    )
     jobs = _plan(files, outdir, options, overwrite=overwrite)
     references = References(run_environment(None if oref is None else _folder(oref), Path()))
     backend = get_backend(device)
@@ -198,17 +189,7 @@ def x1d(
     return [job.output for job in jobs]
 
 
-def _options(numbers: dict[str, Any], steps: dict[str, bool | str | None], bksmode: str) -> ExtractOptions:
-    """Return the options, under the names of this function in messages."""
-    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in numbers.items()}
-    chosen: dict[str, Any] = {name: _choice(name, value) for name, value in steps.items()}
-    try:
-        return ExtractOptions(**plain, **chosen, smoothing=bksmode)
-    except InputError as error:
-        raise InputError(str(error).replace("maxsearch", "maxsrch")) from None
-
-
-def _choice(name: str, value: bool | str | None) -> bool | None:
+def _step(name: str, value: bool | str | None) -> bool | None:
     """Return what is wanted of a step; text as for stistools."""
     if value is None or isinstance(value, bool):
         return value
@@ -240,34 +221,30 @@ def _plan(
 
 def _require_extractable(headers: ExposureHeaders, options: ExtractOptions) -> None:
     """Refuse what is not a calibrated spectrum of a first-order grating, and say what it is."""
-    where, primary = f"{headers.path}[0]", headers.primary
-    mode = text_keyword(primary, "OBSMODE", where, default="")
+    cards = headers.cards
+    mode = cards.text("OBSMODE", default="")
     if "ACQ" in mode.upper():
-        raise InputError(f"OBSMODE is {mode}, an acquisition; expected a spectrum", where=where)
-    kind, element = (text_keyword(primary, name, where) for name in ("OBSTYPE", "OPT_ELEM"))
+        raise cards.wrong(f"OBSMODE is {mode}, an acquisition; expected a spectrum")
+    kind, element = cards.text("OBSTYPE"), cards.text("OPT_ELEM")
     if kind != "SPECTROSCOPIC":
-        raise InputError(f"OBSTYPE is {kind}; expected SPECTROSCOPIC, there is no spectrum to extract", where=where)
+        raise cards.wrong(f"OBSTYPE is {kind}; expected SPECTROSCOPIC, there is no spectrum to extract")
     if element not in GRATINGS:
-        raise InputError(f"OPT_ELEM is {element}; expected one of {', '.join(GRATINGS)}", where=where)
+        raise cards.wrong(f"OPT_ELEM is {element}; expected one of {', '.join(GRATINGS)}")
     if switch(headers, "X2DCORR") == "COMPLETE":
-        raise InputError(
-            "X2DCORR is COMPLETE, the image is rectified; extract from the flc, crc, flt or crj", where=where
-        )
+        raise cards.wrong("X2DCORR is COMPLETE, the image is rectified; extract from the flc, crc, flt or crj")
     left = [name for name in PART_A + PART_B if switch(headers, name) == "PERFORM"]
     if left:
-        raise InputError(
+        raise cards.wrong(
             f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} PERFORM, the image is not calibrated yet; "
-            "use the flc, crc, flt or crj that `gpucti correct` or CalSTIS makes of it",
-            where=where,
+            "use the flc, crc, flt or crj that `gpucti correct` or CalSTIS makes of it"
         )
     if options.dispcorr is False:
         return
     shift = switch(headers, "WAVECORR")
     if shift == "PERFORM":
-        raise InputError(
+        raise cards.wrong(
             "WAVECORR is PERFORM, the shift of the spectrum is not measured yet; calibrate the exposure with "
-            "its wavecal, or set WAVECORR to OMIT to take SHIFTA1 and SHIFTA2 as they stand",
-            where=where,
+            "its wavecal, or set WAVECORR to OMIT to take SHIFTA1 and SHIFTA2 as they stand"
         )
     if shift != "COMPLETE":
         log.warning("%s: WAVECORR is %s: wavelengths are as good as the SHIFTA1 in the header", headers.path, shift)

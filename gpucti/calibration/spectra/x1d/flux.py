@@ -6,15 +6,14 @@ The rules are CalSTIS's (``cs6``: absflux6.c, getpct6.c, getgac6.c). Wavelengths
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
-from gpucti.calibration.reffiles import References
+from gpucti.calibration.reffiles import HeaderReferences
 from gpucti.calibration.spectra import interpolate
+from gpucti.calibration.spectra.constants import AREA, CM_PER_ANGSTROM, LIGHT_CM_S, PLANCK
 from gpucti.calibration.spectra.tables import Mode, description, vector, wavelengths, whole
 from gpucti.calibration.spectra.throughput import (
     MAX_ELEMENTS,
@@ -26,7 +25,7 @@ from gpucti.calibration.spectra.throughput import (
     read_time_dependence,
 )
 from gpucti.calibration.spectra.x1d.boxsum import BoxSums
-from gpucti.calibration.spectra.x2d.brightness import AREA, CM_PER_ANGSTROM, LIGHT, NOT_CALIBRATED, PLANCK
+from gpucti.detector import DQ_BAD_REFERENCE
 
 Vector = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -102,7 +101,7 @@ class Flux:
     net_error : (cols,) float32
         Counts per second.
     dq : (cols,) int16
-        `NOT_CALIBRATED` where there is no flux.
+        `DQ_BAD_REFERENCE` where there is no flux.
     sensitive : (cols,) bool
         Where the tables know a sensitivity.
     """
@@ -115,54 +114,44 @@ class Flux:
 
 
 def read_flux_tables(
-    primary: fits.Header,
-    mode: Mode,
-    aperture: str,
-    height: float,
-    *,
-    references: References,
-    folder: Path,
-    trailer: Trailer,
+    references: HeaderReferences, mode: Mode, aperture: str, height: float, trailer: Trailer
 ) -> FluxTables:
     """Return the tables that a header names for flux calibration.
 
     Parameters
     ----------
-    primary : fits.Header
+    references : HeaderReferences
         Names the tables.
     mode, aperture : Mode, str
         What rows are asked for.
     height : float
         Of the extraction box, unbinned pixels; its whole part chooses the row of the PCTAB.
-    references, folder, trailer
-        Where tables come from, the folder of the exposure, and what is told.
+    trailer : Trailer
+        Is told what is not corrected.
 
     Raises
     ------
     ReferenceFileError
         See `throughput.read_sensitivity`; DummyReferenceError where PHOTTAB or APERTAB only fill a place.
     """
-    sensitivity = read_sensitivity(primary, mode, references, folder)
+    sensitivity = read_sensitivity(references, mode)
     nodes = sensitivity.wavelengths
-    given = (primary, mode, aperture, references, folder)
-    whole_height = read_height_factor(*given, trailer, nearest=True)
-    box = read_height_factor(*given, trailer, height=int(height) or None, nearest=True) if whole_height else None
+    box, whole_height = None, read_height_factor(references, mode, aperture, trailer, nearest=True)
+    if whole_height:
+        box = read_height_factor(references, mode, aperture, trailer, height=int(height) or None, nearest=True)
     return FluxTables(
         sensitivity=sensitivity,
-        aperture=read_aperture_throughput(primary, aperture, references, folder),
+        aperture=read_aperture_throughput(references, aperture),
         whole=whole_height.resampled(nodes) if whole_height else None,
         box=box.resampled(nodes) if box else None,
-        grating_aperture=_read_grating_aperture(primary, mode, aperture, references, folder, trailer),
-        time=read_time_dependence(primary, mode.opt_elem, references, folder, trailer),
+        grating_aperture=_read_grating_aperture(references, mode, aperture, trailer),
+        time=read_time_dependence(references, mode.opt_elem, trailer),
     )
 
 
-def _read_grating_aperture(
-    primary: fits.Header, mode: Mode, aperture: str, references: References, folder: Path, trailer: Trailer
-) -> Curve | None:
+def _read_grating_aperture(references: HeaderReferences, mode: Mode, aperture: str, trailer: Trailer) -> Curve | None:
     """Return the first row of the GACTAB for grating and aperture, or None where there is no correction."""
-    path = references.find(primary, "GACTAB", folder)
-    table = references.table(path) if path else None
+    table = references.table("GACTAB") if references.find("GACTAB") else None
     rows = table.matching(**mode.columns, APERTURE=aperture) if table and not table.dummy else []
     if table is None or not rows or table.row_dummy(rows[0]):
         if table:
@@ -172,7 +161,7 @@ def _read_grating_aperture(
     return Curve(
         wavelengths(table, rows[0], size),
         vector(table, "THROUGHPUT", rows[0], size),
-        description(primary, "GACTAB", table, rows[0]),
+        description(references, "GACTAB", table, rows[0]),
     )
 
 
@@ -220,7 +209,7 @@ def calibrate(
 
     # Every factor is rounded to single precision, as CalSTIS does.
     with np.errstate(all="ignore"):
-        energy = PLANCK * LIGHT / AREA
+        energy = PLANCK * LIGHT_CM_S / AREA
         correction = (energy / (sensitivity * aperture * observed * per_pixel * CM_PER_ANGSTROM)).astype(np.float32)
         correction = (correction.astype(np.float64) * exposed.gain).astype(np.float32)
         correction = (correction.astype(np.float64) * height).astype(np.float32)
@@ -232,7 +221,7 @@ def calibrate(
             flux=np.where(known, net * correction, np.float32(0)),
             error=np.where(known, sums.error * (correction * more), np.float32(0)),
             net_error=np.where(known, sums.error * more, sums.error),
-            dq=np.where(known, 0, NOT_CALIBRATED).astype(np.int16),
+            dq=np.where(known, 0, DQ_BAD_REFERENCE).astype(np.int16),
             sensitive=sensitive,
         )
 

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gpucti.backends.base import Array, Backend
-from gpucti.calibration.geometry import OUTSIDE, PixelMap
 from gpucti.calibration.spectra.dispersion import bracket
 from gpucti.calibration.spectra.trace import Traces
+from gpucti.detector import DQ_BLEMISH, DQ_HOT, DQ_OUTSIDE
+from gpucti.io.pixelgrid import PixelGrid
 
 #: Bits that do not keep a pixel out of the search, whatever SDQFLAGS says: hot pixels and small blemishes.
-TOLERATED = 16 | 1024
+TOLERATED = DQ_HOT | DQ_BLEMISH
 #: Positions of a block on a CPU: the temporaries stay small.
 BLOCK_POSITIONS = 256
 
@@ -38,14 +39,14 @@ def find_offset(
     dq: npt.NDArray[np.int16],
     traces: Traces,
     nominal: float,
-    maxsearch: int,
+    maxsrch: int,
     flags: int,
-    pixels: PixelMap,
+    pixels: PixelGrid,
     backend: Backend,
 ) -> Search:
     """Return how far from its nominal place the brightest trace of an image lies.
 
-    The image is averaged along the trace for each whole step up to `maxsearch` from `nominal`; a parabola through the
+    The image is averaged along the trace for each whole step up to `maxsrch` from `nominal`; a parabola through the
     highest mean and its neighbours gives the place.
 
     Parameters
@@ -56,18 +57,18 @@ def find_offset(
         Of the mode, at the date of the exposure.
     nominal : float
         A2CENTER expected, 0-based unbinned row.
-    maxsearch : int
+    maxsrch : int
         Steps in both directions; 0 gives an offset of 0.
     flags : int
         Data-quality bits of pixels to leave out (SDQFLAGS); `TOLERATED` ones stay.
-    pixels : PixelMap
+    pixels : PixelGrid
         Where the image lies on the detector.
     backend : Backend
         Computes.
     """
-    if maxsearch == 0:
+    if maxsrch == 0:
         return Search(0.0)
-    lines = _lines(nominal, maxsearch)
+    lines = _lines(nominal, maxsrch)
     mean, seen = mean_along_traces(sci, dq, traces, lines, flags & ~TOLERATED, pixels, backend)
     if not seen.any():
         return Search(None, "no pixel without flags lies on the image along any trace searched")
@@ -82,8 +83,8 @@ def find_offset(
     bend = 2.0 * top - above - below
     if bend == 0:
         return Search(None, f"{place}, is as bright as those beside it ({top:.4g})")
-    offset = peak - 0.5 * (below - above) / bend - maxsearch
-    if not abs(offset) <= maxsearch:
+    offset = peak - 0.5 * (below - above) / bend - maxsrch
+    if not abs(offset) <= maxsrch:
         return Search(None, f"{place}, has no peak within the search")
     return Search(offset)
 
@@ -94,7 +95,7 @@ def mean_along_traces(
     traces: Traces,
     lines: npt.NDArray[np.float64],
     flags: int,
-    pixels: PixelMap,
+    pixels: PixelGrid,
     backend: Backend,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Return the mean of the good pixels along the trace through each line, and whether there was any.
@@ -104,7 +105,7 @@ def mean_along_traces(
     """
     xp = backend.xp
     rows, cols = sci.shape
-    columns = np.trunc((np.arange(cols) - pixels.offset[0]) / pixels.scale[0]).astype(np.intp)
+    columns = np.trunc((np.arange(cols) - pixels.zero[0]) / pixels.ltm[0]).astype(np.intp)
     bent = (columns > 0) & (columns < traces.displacements.shape[1])  # not column 0: so does CalSTIS
     displacements = np.where(bent, traces.displacements[:, np.where(bent, columns, 0)], 0.0)
     on_image = _may_touch(lines, displacements, pixels, rows)
@@ -118,7 +119,7 @@ def mean_along_traces(
     joined[:, :-1] |= joined[:, 1:].copy()
     joined[:, -1] = joined[:, -2]
     serious = np.array(flags & 0xFFFF, dtype=np.uint16).view(np.int16)[()]
-    usable = ((joined & serious) == 0) & (joined != OUTSIDE)
+    usable = ((joined & serious) == 0) & (joined != DQ_OUTSIDE)
 
     shape = xp.asarray(np.ascontiguousarray(displacements.T))
     mean, seen = np.zeros(len(lines)), np.zeros(len(lines), dtype=bool)
@@ -143,15 +144,15 @@ def mean_along_traces(
     return mean, seen
 
 
-def _lines(nominal: float, maxsearch: int) -> npt.NDArray[np.float64]:
+def _lines(nominal: float, maxsrch: int) -> npt.NDArray[np.float64]:
     """Return the lines searched: whole steps, added one by one as CalSTIS does, up to the last one."""
-    steps = np.ones(2 * maxsearch + 1)
-    steps[0] = nominal - maxsearch
+    steps = np.ones(2 * maxsrch + 1)
+    steps[0] = nominal - maxsrch
     lines = np.cumsum(steps)
-    return lines[lines <= nominal + maxsearch]
+    return lines[lines <= nominal + maxsrch]
 
 
-def _rows_of(lines: npt.NDArray[np.float64], shape: Array, traces: Traces, pixels: PixelMap, xp: Array) -> Array:
+def _rows_of(lines: npt.NDArray[np.float64], shape: Array, traces: Traces, pixels: PixelGrid, xp: Array) -> Array:
     """Return the image rows of traces: (columns, lines) float64; `shape` holds the displacements, column by column."""
     low, high, p = bracket(lines, traces.lines)
     p = xp.asarray(p)
@@ -160,23 +161,23 @@ def _rows_of(lines: npt.NDArray[np.float64], shape: Array, traces: Traces, pixel
         y *= xp.where(xp.asarray(low == high), 1.0, 1.0 - p)
         y += xp.where(xp.asarray(low == high), 0.0, p) * shape[:, xp.asarray(high)]
     y += xp.asarray(lines)
-    if pixels.scale[1] != 1:
-        y *= pixels.scale[1]
-    if pixels.offset[1] != 0:
-        y += pixels.offset[1]
+    if pixels.ltm[1] != 1:
+        y *= pixels.ltm[1]
+    if pixels.zero[1] != 0:
+        y += pixels.zero[1]
     return y
 
 
 def _may_touch(
-    lines: npt.NDArray[np.float64], displacements: npt.NDArray[np.float64], pixels: PixelMap, rows: int
+    lines: npt.NDArray[np.float64], displacements: npt.NDArray[np.float64], pixels: PixelGrid, rows: int
 ) -> npt.NDArray[np.bool_]:
     """Tell which lines have traces that reach the image; with a pixel to spare."""
-    low = (lines + displacements.min()) * pixels.scale[1] + pixels.offset[1]
-    high = (lines + displacements.max()) * pixels.scale[1] + pixels.offset[1]
+    low = (lines + displacements.min()) * pixels.ltm[1] + pixels.zero[1]
+    high = (lines + displacements.max()) * pixels.ltm[1] + pixels.zero[1]
     touches: npt.NDArray[np.bool_] = (high > -2) & (low < rows + 1)
     return touches
 
 
-def _image_row(line: float, pixels: PixelMap) -> float:
+def _image_row(line: float, pixels: PixelGrid) -> float:
     """Return the 1-based row of the image."""
-    return line * pixels.scale[1] + pixels.offset[1] + 1
+    return line * pixels.ltm[1] + pixels.zero[1] + 1

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.refdata import ReferenceTable
-from gpucti.calibration.reffiles import References
+from gpucti.calibration.reffiles import HeaderReferences
 from gpucti.calibration.spectra.tables import Mode, description, require_real, require_rows, vector, whole
 from gpucti.errors import InputError, ReferenceFileError
 
@@ -22,7 +20,6 @@ MAX_PIXELS = 2048
 NO_SEARCH = -1
 MAX_TILT_COEFFICIENTS = 8
 MAX_SMOOTHING_ORDER = 9
-SMOOTHINGS = ("median", "off")
 #: What the table may call the sum of all pixels in the box, the only algorithm there is for the CCD.
 UNWEIGHTED = "UNWEIGHTED"
 
@@ -31,7 +28,8 @@ UNWEIGHTED = "UNWEIGHTED"
 class ExtractOptions:
     """What a user wants otherwise than the headers and the XTRACTAB say; None leaves it to them.
 
-    Sizes, offsets and the search are in unbinned pixels of the detector, as in the XTRACTAB.
+    Names are those of `gpucti.x1d` and ``stistools.x1d``. Sizes, offsets and the search are in unbinned pixels of the
+    detector, as in the XTRACTAB.
 
     Attributes
     ----------
@@ -40,7 +38,7 @@ class ExtractOptions:
     a2center : float
         Row of the spectrum in the image, 1-based, at which the search starts. As in CalSTIS, SHIFTA2 is then not
         added, but the offset of the aperture (OFFSET2 of the APDESTAB) is.
-    maxsearch : int
+    maxsrch : int
         How far from there, up and down, the brightest trace is looked for; 0 takes the position as it is.
     bk1size, bk2size : float
         Heights of the background boxes.
@@ -50,12 +48,12 @@ class ExtractOptions:
         Tilt of the background boxes, degrees.
     backord : int
         Order of the background across the dispersion: 0 (mean) or 1 (line).
-    smoothing : {"median", "off"}
+    bksmode : {"median", "off"}
         Whether the background is smoothed along the dispersion: running median, then a polynomial.
     bksorder : int
         Order of that polynomial.
     xoffset : float
-        Added to SHIFTA1, unbinned pixels: for spectra taken without a slit.
+        Added to SHIFTA1, unbinned pixels: for spectra taken without a slit; None: 0.
     backcorr, dispcorr, helcorr, fluxcorr : bool
         Do the step, or leave it out, whatever the switch in the header says.
     ctecorr : bool
@@ -64,16 +62,16 @@ class ExtractOptions:
 
     extrsize: float | None = None
     a2center: float | None = None
-    maxsearch: int | None = None
+    maxsrch: int | None = None
     bk1size: float | None = None
     bk2size: float | None = None
     bk1offst: float | None = None
     bk2offst: float | None = None
     bktilt: float | None = None
     backord: int | None = None
-    smoothing: str = "median"
+    bksmode: str = "median"
     bksorder: int = 3
-    xoffset: float = 0.0
+    xoffset: float | None = None
     backcorr: bool | None = None
     dispcorr: bool | None = None
     helcorr: bool | None = None
@@ -81,7 +79,11 @@ class ExtractOptions:
     ctecorr: bool | None = None
 
     def __post_init__(self) -> None:
-        """Raise `InputError` for a value that makes no sense."""
+        """Make NumPy's numbers Python's; raise `InputError` for a value that makes no sense."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.generic):
+                object.__setattr__(self, field.name, value.item())
         if self.extrsize is not None and not 0 < _number("extrsize", self.extrsize, 0, MAX_PIXELS):
             raise InputError("extrsize is 0; expected the height of the box in pixels")
         for name in ("bk1size", "bk2size"):
@@ -89,12 +91,13 @@ class ExtractOptions:
         for name in ("bk1offst", "bk2offst", "a2center", "xoffset"):
             _number(name, getattr(self, name), -MAX_PIXELS, MAX_PIXELS)
         _number("bktilt", self.bktilt, -90, 90)
-        for name, high in (("maxsearch", MAX_PIXELS), ("backord", 1), ("bksorder", MAX_SMOOTHING_ORDER)):
+        for name, high in (("maxsrch", MAX_PIXELS), ("backord", 1), ("bksorder", MAX_SMOOTHING_ORDER)):
             value = getattr(self, name)
             if value is not None and int(_number(name, value, 0, high)) != value:
                 raise InputError(f"{name} is {value!r}; expected a whole number, 0 to {high}")
-        if self.smoothing not in SMOOTHINGS:
-            raise InputError(f"smoothing is {self.smoothing!r}; expected one of {', '.join(SMOOTHINGS)}")
+        if self.bksmode not in ("median", "off"):
+            offered = ", which is not offered" if self.bksmode == "average" else ""
+            raise InputError(f"bksmode is {self.bksmode!r}{offered}; expected median or off")
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name.endswith("corr") and value is not None and not isinstance(value, bool):
@@ -111,7 +114,7 @@ def _number(name: str, value: Any, low: float, high: float) -> float:
 
 
 @dataclass(frozen=True)
-class Parameters:
+class ExtractionParameters:
     """How one spectrum is extracted; lengths in unbinned pixels.
 
     Attributes
@@ -124,9 +127,9 @@ class Parameters:
         Tilt of the background boxes in degrees: coefficients of the powers of the 1-based unbinned column.
     back_order : int
         0 (mean) or 1 (line).
-    maxsearch : int or None
+    maxsrch : int or None
         Range of the search; None for no search.
-    stored_maxsearch : int
+    stored_maxsrch : int
         As the output table holds it, before binning.
     history : tuple of str
         What table this is from.
@@ -137,21 +140,14 @@ class Parameters:
     back_offset: tuple[float, float]
     tilt: tuple[float, ...]
     back_order: int
-    maxsearch: int | None
-    stored_maxsearch: int
+    maxsrch: int | None
+    stored_maxsrch: int
     history: tuple[str, ...] = ()
 
 
-def read_parameters(
-    primary: fits.Header,
-    aperture: str,
-    mode: Mode,
-    options: ExtractOptions,
-    *,
-    references: References,
-    folder: Path,
-    trailer: Trailer,
-) -> Parameters:
+def read_extraction_parameters(
+    references: HeaderReferences, mode: Mode, aperture: str, options: ExtractOptions, trailer: Trailer
+) -> ExtractionParameters:
     """Return the first row of the XTRACTAB for aperture and mode, overruled by the options.
 
     Raises
@@ -159,7 +155,7 @@ def read_parameters(
     ReferenceFileError
         No table, no row, a missing column, a cell that makes no sense, or another algorithm than UNWEIGHTED.
     """
-    table = references.table(references.required(primary, "XTRACTAB", folder))
+    table = references.table("XTRACTAB")
     row = require_rows(table, sporder=True, APERTURE=aperture, **mode.columns)[0]
     require_real(table, row)
     algorithm = table.text("XTRACALG", row)
@@ -169,21 +165,21 @@ def read_parameters(
         )
     count = whole(table, "NCOEFFBK", row, 0, MAX_TILT_COEFFICIENTS)
     tilt = tuple(vector(table, "BKTCOEFF", row, count).tolist())
-    maxsearch = whole(table, "MAXSRCH", row, NO_SEARCH, MAX_PIXELS)
-    stored = maxsearch if options.maxsearch is None else options.maxsearch
+    maxsrch = whole(table, "MAXSRCH", row, NO_SEARCH, MAX_PIXELS)
+    stored = maxsrch if options.maxsrch is None else options.maxsrch
     sizes = [_length(table, name, row, 0) for name in ("EXTRSIZE", "BK1SIZE", "BK2SIZE")]
     offsets = [_length(table, name, row, -MAX_PIXELS) for name in ("BK1OFFST", "BK2OFFST")]
     if sizes[0] <= 0:
         raise ReferenceFileError(f"EXTRSIZE of row {row + 1} is {sizes[0]:g}; expected pixels", where=table.path)
-    return Parameters(
+    return ExtractionParameters(
         extrsize=_chosen(options.extrsize, sizes[0]),
         back_size=(_chosen(options.bk1size, sizes[1]), _chosen(options.bk2size, sizes[2])),
         back_offset=(_chosen(options.bk1offst, offsets[0]), _chosen(options.bk2offst, offsets[1])),
         tilt=tilt if options.bktilt is None else (float(options.bktilt),),
         back_order=_back_order(table, row, trailer) if options.backord is None else int(options.backord),
-        maxsearch=None if stored == NO_SEARCH else int(stored),
-        stored_maxsearch=int(stored),
-        history=description(primary, "XTRACTAB", table, row),
+        maxsrch=None if stored == NO_SEARCH else int(stored),
+        stored_maxsrch=int(stored),
+        history=description(references, "XTRACTAB", table, row),
     )
 
 

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.basic2d.temperature import detector_temperature
-from gpucti.calibration.geometry import PixelMap
-from gpucti.calibration.reffiles import References
-from gpucti.calibration.spectra.aperture import Aperture, aperture_name, read_aperture
+from gpucti.calibration.reffiles import HeaderReferences
+from gpucti.calibration.spectra.aperture import Slit, aperture_name, read_slit
 from gpucti.calibration.spectra.dispersion import Dispersion, IncidenceAngle, read_dispersion, read_incidence_angle
 from gpucti.calibration.spectra.tables import DummyReferenceError, Mode
 from gpucti.calibration.spectra.trace import TraceRows, read_traces
 from gpucti.calibration.spectra.x1d.empirical_cte import EmpiricalCte, read_empirical_cte
 from gpucti.calibration.spectra.x1d.flux import Exposed, FluxTables, read_flux_tables
-from gpucti.calibration.spectra.x1d.parameters import ExtractOptions, Parameters, read_parameters
+from gpucti.calibration.spectra.x1d.parameters import ExtractionParameters, ExtractOptions, read_extraction_parameters
 from gpucti.calibration.switches import switch
-from gpucti.errors import InputError
+from gpucti.io.cards import Cards
 from gpucti.io.exposure import Exposure
-from gpucti.io.fitsfile import integer_keyword, number_keyword, text_keyword
+from gpucti.io.pixelgrid import PixelGrid
 
 #: SDQFLAGS where the keyword is missing. CalSTIS's other programs take every bit then.
 DEFAULT_FLAGS = 127
@@ -48,11 +45,11 @@ class ExtractionTables:
     ----------
     mode : Mode
         Grating and central wavelength.
-    parameters : Parameters
+    parameters : ExtractionParameters
         Boxes and search (XTRACTAB, and the user).
     traces : TraceRows
         SPTRCTAB.
-    aperture : Aperture
+    slit : Slit
         APDESTAB.
     dispersion, incidence : Dispersion, IncidenceAngle, or None
         DISPTAB and INANGTAB; None without wavelengths.
@@ -69,9 +66,9 @@ class ExtractionTables:
     """
 
     mode: Mode
-    parameters: Parameters
+    parameters: ExtractionParameters
     traces: TraceRows
-    aperture: Aperture
+    slit: Slit
     dispersion: Dispersion | None = None
     incidence: IncidenceAngle | None = None
     delta: float = 0.0
@@ -98,7 +95,7 @@ class Setting(NamedTuple):
         CD2_2, degrees per pixel.
     temperature : float
         Of the detector, degrees C; -1 if unknown.
-    pixels : PixelMap
+    pixels : PixelGrid
         Where the image lies on the detector.
     """
 
@@ -109,115 +106,103 @@ class Setting(NamedTuple):
     flags: int
     plate_scale: float
     temperature: float
-    pixels: PixelMap
+    pixels: PixelGrid
 
 
 def chosen_steps(exposure: Exposure, options: ExtractOptions, trailer: Trailer) -> Steps:
     """Return what is to be done, from switches and options."""
 
-    def wanted(name: str, choice: bool | None) -> bool:
+    def performed(name: str, choice: bool | None) -> bool:
         return switch(exposure, name) == "PERFORM" if choice is None else choice
 
-    dispcorr = wanted("DISPCORR", options.dispcorr)
-    helcorr, fluxcorr = wanted("HELCORR", options.helcorr), wanted("FLUXCORR", options.fluxcorr)
+    dispcorr = performed("DISPCORR", options.dispcorr)
+    helcorr, fluxcorr = performed("HELCORR", options.helcorr), performed("FLUXCORR", options.fluxcorr)
     if not dispcorr and (helcorr or fluxcorr):
         names = " and ".join(name for name, done in (("HELCORR", helcorr), ("FLUXCORR", fluxcorr)) if done)
-        raise InputError(
-            f"{names} without DISPCORR: there are no wavelengths; do DISPCORR too, or leave out {names}",
-            where=f"{exposure.path}[0]",
+        raise exposure.cards.wrong(
+            f"{names} without DISPCORR: there are no wavelengths; do DISPCORR too, or leave out {names}"
         )
     # CalSTIS performs CTECORR, alone of all steps, where the keyword is missing.
-    header = "CTECORR" not in exposure.primary or switch(exposure, "CTECORR") == "PERFORM"
+    header = "CTECORR" not in exposure.cards or switch(exposure, "CTECORR") == "PERFORM"
     cte = header if options.ctecorr is None else options.ctecorr
     if cte and exposure.switch("PCTECORR") == "COMPLETE":
         if options.ctecorr:
-            raise InputError(
+            raise exposure.cards.wrong(
                 "PCTECORR is COMPLETE, the pixels are CTI-corrected; a second correction "
-                "(ctecorr) would raise the flux once more, leave it out",
-                where=f"{exposure.path}[0]",
+                "(ctecorr) would raise the flux once more, leave it out"
             )
         trailer.say("CTECORR not done: the pixels are CTI-corrected already (PCTECORR is COMPLETE)")
         cte = False
-    return Steps(wanted("BACKCORR", options.backcorr), dispcorr, helcorr, fluxcorr, cte and fluxcorr)
+    return Steps(performed("BACKCORR", options.backcorr), dispcorr, helcorr, fluxcorr, cte and fluxcorr)
 
 
 def read_tables(
-    exposure: Exposure, steps: Steps, options: ExtractOptions, references: References, trailer: Trailer
+    references: HeaderReferences, steps: Steps, options: ExtractOptions, trailer: Trailer
 ) -> ExtractionTables:
     """Read what the steps need; see `extract` for the errors."""
-    primary, folder, where = exposure.primary, exposure.path.parent, f"{exposure.path}[0]"
-    mode, name = Mode.of(primary, where), aperture_name(primary, where)
-    given: dict[str, Any] = {"references": references, "folder": folder, "trailer": trailer}
-    parameters = read_parameters(primary, name, mode, options, **given)
-    aperture = read_aperture(primary, name, references, folder)
-    traces = read_traces(primary, mode, references, folder)
+    mode, aperture = Mode.of(references.cards), aperture_name(references.cards)
+    parameters = read_extraction_parameters(references, mode, aperture, options, trailer)
+    slit = read_slit(references, aperture)
+    traces = read_traces(references, mode)
     if not steps.wavelengths:
-        return ExtractionTables(mode, parameters, traces, aperture)
-    dispersion = read_dispersion(primary, mode, references, folder)
-    measured = read_aperture(primary, dispersion.ref_aper, references, folder)
+        return ExtractionTables(mode, parameters, traces, slit)
+    dispersion = read_dispersion(references, mode)
+    measured = read_slit(references, dispersion.ref_aper)
     flux, no_flux, no_error = None, "", False
     if steps.flux:
         try:
-            flux = read_flux_tables(primary, mode, name, parameters.extrsize, **given)
+            flux = read_flux_tables(references, mode, aperture, parameters.extrsize, trailer)
         except DummyReferenceError as error:
             no_flux = f"FLUXCORR not done, fluxes are zero: {error}"
-            no_error = _dummy_row_only(primary, mode, references, folder)
+            no_error = _dummy_row_only(references, mode)
             trailer.say(no_flux)
     return ExtractionTables(
         mode=mode,
         parameters=parameters,
         traces=traces,
-        aperture=aperture,
+        slit=slit,
         dispersion=dispersion,
-        incidence=read_incidence_angle(primary, mode, references, folder),
+        incidence=read_incidence_angle(references, mode),
         # cs6 holds this one offset, but not the other, in single precision.
-        delta=float(np.float32(aperture.offset[0])) - measured.offset[0],
+        delta=float(np.float32(slit.offset[0])) - measured.offset[0],
         flux=flux,
-        cte=read_empirical_cte(primary, mode, name, **given) if steps.cte and flux else None,
+        cte=read_empirical_cte(references, mode, aperture, trailer) if steps.cte and flux else None,
         no_flux=no_flux,
         no_error=no_error,
     )
 
 
-def _dummy_row_only(primary: fits.Header, mode: Mode, references: References, folder: Path) -> bool:
+def _dummy_row_only(references: HeaderReferences, mode: Mode) -> bool:
     """Tell whether the PHOTTAB is real, but not its row for the mode: CalSTIS then sets the errors to zero."""
-    table = references.table(references.required(primary, "PHOTTAB", folder))
+    table = references.table("PHOTTAB")
     return not table.dummy and table.row_dummy(table.row(**mode.columns, SPORDER=1))
 
 
-def read_setting(
-    primary: fits.Header,
-    header: fits.Header,
-    tables: ExtractionTables,
-    options: ExtractOptions,
-    where: str,
-    place: str,
-) -> Setting:
+def read_setting(primary: Cards, sci: Cards, tables: ExtractionTables, options: ExtractOptions) -> Setting:
     """Return what the headers say of one image set."""
-    axis = integer_keyword(header, "DISPAXIS", place, default=1)
+    axis = sci.whole("DISPAXIS", default=1)
     if axis != 1:
-        raise InputError(f"DISPAXIS is {axis}; expected 1, the gratings of the CCD disperse along rows", where=place)
+        raise sci.wrong(f"DISPAXIS is {axis}; expected 1, the gratings of the CCD disperse along rows")
     exptime, start, end, dark, scale = (
-        float(number_keyword(header, name, place)) for name in ("EXPTIME", "EXPSTART", "EXPEND", "MEANDARK", "CD2_2")
+        float(sci.number(name)) for name in ("EXPTIME", "EXPSTART", "EXPEND", "MEANDARK", "CD2_2")
     )
-    combined = integer_keyword(header, "NCOMBINE", place)
+    combined = sci.whole("NCOMBINE")
     if exptime < 0 or combined < 1 or scale == 0:
-        raise InputError(
-            f"EXPTIME, NCOMBINE, CD2_2 are {exptime}, {combined}, {scale}; expected seconds, image sets, degrees",
-            where=place,
+        raise sci.wrong(
+            f"EXPTIME, NCOMBINE, CD2_2 are {exptime}, {combined}, {scale}; expected seconds, image sets, degrees"
         )
     shift = (0.0, 0.0)
-    if text_keyword(header, "ASN_MTYP", place, default="") != "WAVECAL":
-        along, across = (float(number_keyword(header, name, place, default=0)) for name in ("SHIFTA1", "SHIFTA2"))
+    if sci.text("ASN_MTYP", default="") != "WAVECAL":
+        along, across = (float(sci.number(name, default=0)) for name in ("SHIFTA1", "SHIFTA2"))
         shift = (along, across if options.a2center is None else 0.0)
-    gain = tables.cte.gain if tables.cte else float(number_keyword(primary, "ATODGAIN", where, default=1))
+    gain = tables.cte.gain if tables.cte else float(primary.number("ATODGAIN", default=1))
     return Setting(
-        exposed=Exposed(exptime, gain, float(number_keyword(primary, "READNSE", where, default=0)), dark, combined),
+        exposed=Exposed(exptime, gain, float(primary.number("READNSE", default=0)), dark, combined),
         start=start,
         middle=(start + end) / 2.0,
-        shift=(shift[0] + options.xoffset, shift[1]),
-        flags=integer_keyword(header, "SDQFLAGS", place, default=DEFAULT_FLAGS),
+        shift=(shift[0] + (options.xoffset or 0.0), shift[1]),
+        flags=sci.whole("SDQFLAGS", default=DEFAULT_FLAGS),
         plate_scale=scale,
-        temperature=detector_temperature(header, place),
-        pixels=PixelMap.of(header, place),
+        temperature=detector_temperature(sci),
+        pixels=PixelGrid.of(sci),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from gpucti.errors import EngineError
-from gpucti.io.atomic import atomic_output
 from gpucti.io.exposure import STORAGE_KEYWORDS
+from gpucti.io.fitsfile import write_hdus
 from gpucti.io.fitstables import ascii_text
 
 FLUX_UNIT = "erg/s/cm**2/Angstrom"
@@ -103,18 +102,11 @@ class ExtractedSpectra:
             raise EngineError(f"{path.name} is not written, no spectrum was extracted. {' '.join(self.failures)}")
         hdus = self.hdus()
         hdus[0].header["FILENAME"] = ascii_text(path.name.removesuffix(".gz"))
-        for hdu in hdus:
-            if "CHECKSUM" in hdu.header or "DATASUM" in hdu.header:
-                hdu.add_checksum()
-        stream = io.BytesIO()
-        hdus.writeto(stream, output_verify="ignore")
-        with atomic_output(path, overwrite=overwrite) as out:
-            out.write(stream.getbuffer())
-        return path
+        return write_hdus(hdus, path, overwrite=overwrite)
 
 
 def spectrum_table(
-    values: dict[str, Any], number: int, sci_header: fits.Header, own: dict[str, tuple[Any, str]], *, flux: bool
+    values: dict[str, Any], number: int, sci_header: fits.Header, keywords: dict[str, tuple[Any, str]], *, flux: bool
 ) -> fits.BinTableHDU:
     """Return the table of one spectrum.
 
@@ -126,7 +118,7 @@ def spectrum_table(
         Of the image set: EXTVER.
     sci_header : fits.Header
         Its keywords, but for those of an image, come into the header of the table.
-    own : mapping
+    keywords : mapping
         Further keywords: value and comment.
     flux : bool
         Whether ERROR is in units of flux.
@@ -151,7 +143,7 @@ def spectrum_table(
     for card in sci_header.cards:
         if card.keyword not in IMAGE_KEYWORDS and not isinstance(card.value, fits.card.Undefined):
             table.header.append((card.keyword, _fifteen_digits(card.value), card.comment), end=True)
-    for name, (value, comment) in own.items():
+    for name, (value, comment) in keywords.items():
         table.header[name] = (_fifteen_digits(value), comment)
     return table
 

@@ -1,1 +1,8 @@
 """CalSTIS's rectified spectra (cs7)."""
+
+from typing import TYPE_CHECKING
+
+from gpucti._lazy import submodules
+
+if not TYPE_CHECKING:
+    __getattr__ = submodules(__name__)

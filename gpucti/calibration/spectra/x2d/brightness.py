@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
 from gpucti.calibration.base import Trailer
-from gpucti.calibration.reffiles import References, stored, stored_double
-from gpucti.calibration.spectra.aperture import Aperture
+from gpucti.calibration.reffiles import HeaderReferences, stored, stored_double
+from gpucti.calibration.spectra.aperture import Slit, aperture_name
+from gpucti.calibration.spectra.constants import AREA, CM_PER_ANGSTROM, LIGHT_CM_S, PLANCK
 from gpucti.calibration.spectra.tables import Mode
 from gpucti.calibration.spectra.throughput import (
     Curve,
@@ -22,13 +21,9 @@ from gpucti.calibration.spectra.throughput import (
     read_time_dependence,
 )
 from gpucti.calibration.spectra.x2d.grid import Grid
+from gpucti.detector import DQ_BAD_REFERENCE
 from gpucti.errors import ReferenceFileError
 
-#: Planck's constant, erg s; speed of light, cm/s; area of the telescope, cm**2; CalSTIS's values.
-PLANCK, LIGHT, AREA = 6.6260755e-27, 29979245800.0, 45238.93416
-CM_PER_ANGSTROM = 1e-8
-#: Data-quality bit: could not be calibrated.
-NOT_CALIBRATED = 512
 BUNIT = "erg /s /cm**2 /angstrom /arcsec**2"
 #: DIFF2PT where no light passes the aperture.
 UNDEFINED = -9999.0
@@ -58,30 +53,23 @@ class Sensitivities:
     time: TimeDependence | None
 
     @classmethod
-    def read(
-        cls,
-        primary: fits.Header,
-        mode: Mode,
-        aperture: str,
-        references: References,
-        folder: Path,
-        trailer: Trailer,
-    ) -> Sensitivities:
-        """Read the tables.
+    def read(cls, references: HeaderReferences, trailer: Trailer) -> Sensitivities:
+        """Read the tables that a header names.
 
         Raises
         ------
         ReferenceFileError
             PHOTTAB or APERTAB are missing or have no row for the exposure, or a table holds what makes no sense.
         """
-        response = read_sensitivity(primary, mode, references, folder)
-        through = read_aperture_throughput(primary, aperture, references, folder)
-        height = read_height_factor(primary, mode, aperture, references, folder, trailer)
+        mode, aperture = Mode.of(references.cards), aperture_name(references.cards)
+        response = read_sensitivity(references, mode)
+        through = read_aperture_throughput(references, aperture)
+        height = read_height_factor(references, mode, aperture, trailer)
         return cls(
             response=response,
             aperture=through,
             height=None if height is None else height.resampled(response.wavelengths),
-            time=read_time_dependence(primary, mode.opt_elem, references, folder, trailer),
+            time=read_time_dependence(references, mode.opt_elem, trailer),
         )
 
     @property
@@ -100,7 +88,7 @@ class Brightness:
     factors : (columns,) float32
         1 where a column stays in counts.
     failed : (columns,) bool
-        Columns that get `NOT_CALIBRATED`.
+        Columns that get `DQ_BAD_REFERENCE`.
     keywords : mapping
         DIFF2PT and its like, for the SCI header.
     counts : int
@@ -116,13 +104,13 @@ class Brightness:
         """Multiply SCI and ERR, and set DQ, (rows, columns) each, in place."""
         sci *= self.factors
         err *= self.factors
-        dq[:, self.failed] |= NOT_CALIBRATED
+        dq[:, self.failed] |= DQ_BAD_REFERENCE
 
 
 def brightness(
     sensitivities: Sensitivities,
     grid: Grid,
-    aperture: Aperture,
+    slit: Slit,
     wavelengths: Vector,
     *,
     gain: float,
@@ -140,7 +128,7 @@ def brightness(
         Of the exposure's mode.
     grid : Grid
         Of the rectified image.
-    aperture : Aperture
+    slit : Slit
         Its width counts.
     wavelengths : (columns,) float64
         As observed, Angstrom.
@@ -161,7 +149,7 @@ def brightness(
     good = wavelengths > 0
     response = sensitivities.response.at(wavelengths)
     times = None if sensitivities.time is None else sensitivities.time.factors(date, temperature)
-    unit = PLANCK * LIGHT * gain / (AREA * exptime * grid.cdelt[0] * grid.cdelt[1] * aperture.width[0])
+    unit = PLANCK * LIGHT_CM_S * gain / (AREA * exptime * grid.cdelt[0] * grid.cdelt[1] * slit.width[0])
     usable = good & ~(response <= 0)
     with np.errstate(all="ignore"):  # looked at below
         factors = (unit / (response * (wavelengths * CM_PER_ANGSTROM))).astype(np.float32)
@@ -171,7 +159,7 @@ def brightness(
         if sensitivities.height is not None:
             through = through / sensitivities.height.at(wavelengths)
         mean = sum(through[good].tolist()) / len(wavelengths)
-        point = np.float32(grid.cdelt[1] * aperture.width[0])
+        point = np.float32(grid.cdelt[1] * slit.width[0])
         point = np.float32(float(point) / mean) if mean > 0 else np.float32(UNDEFINED)
     if not (np.isfinite(factors[usable]).all() and np.isfinite(point)):
         names = [line for line in sensitivities.history if not line.startswith("    ")]
@@ -180,7 +168,7 @@ def brightness(
             f"for zeros in {', '.join(' '.join(name.split()) for name in names)}"
         )
     factors[~usable | failed] = 1
-    line = np.float32(grid.cdelt[0] * aperture.width[0] / grid.plate_scale[0])
+    line = np.float32(grid.cdelt[0] * slit.width[0] / grid.plate_scale[0])
     keywords = {
         "DIFF2PT": (stored(point), "[arcsec**2] surface brightness to point source"),
         "CONT2EML": (stored(line), "flux of a continuum to that of a line"),

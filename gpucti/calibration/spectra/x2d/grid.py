@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from astropy.io import fits
 
-from gpucti.calibration.geometry import PixelMap
-from gpucti.calibration.reffiles import References
-from gpucti.calibration.spectra.aperture import Aperture
+from gpucti.calibration.reffiles import HeaderReferences
+from gpucti.calibration.resample import output_size
+from gpucti.calibration.spectra.aperture import Slit
+from gpucti.calibration.spectra.constants import ARCSEC_PER_DEGREE
 from gpucti.calibration.spectra.tables import Mode, description, require_real, require_rows, whole
+from gpucti.detector import DQ_MASKED, nint
 from gpucti.errors import InputError, ReferenceFileError
+from gpucti.io.pixelgrid import PixelGrid
 
-#: Data-quality bit: behind an occulting bar, or beyond the ends of a slit.
-MASKED = 8
 #: A slit shorter than this part of the image has its ends marked.
 SHORT_SLIT = 0.5
 MAX_PIXELS = 32767
@@ -64,22 +62,22 @@ class Grid:
             "CD1_1": self.cdelt[0],
             "CD1_2": 0.0,
             "CD2_1": 0.0,
-            "CD2_2": self.cdelt[1] / 3600.0,
+            "CD2_2": self.cdelt[1] / ARCSEC_PER_DEGREE,
             "CUNIT1": "angstrom",
         }
 
-    def mask(self, dq: npt.NDArray[np.int16], aperture: Aperture) -> None:
-        """Set `MASKED` in rows behind bars, and beyond the ends of a slit much shorter than the image."""
+    def mask(self, dq: npt.NDArray[np.int16], slit: Slit) -> None:
+        """Set `DQ_MASKED` in rows behind bars, and beyond the ends of a slit much shorter than the image."""
         rows, scale, centre = self.shape[0], self.cdelt[1], self.crpix[1]
-        length = aperture.width[1] / scale
+        length = slit.width[1] / scale
         if length < SHORT_SLIT * rows:
             bottom, top = nint(centre - length / 2.0 - 0.5), nint(centre + length / 2.0 + 0.5)
-            dq[: max(bottom, 0)] |= MASKED
-            dq[max(top + 1, 0) :] |= MASKED
-        for place, width in aperture.bars:
+            dq[: max(bottom, 0)] |= DQ_MASKED
+            dq[max(top + 1, 0) :] |= DQ_MASKED
+        for place, width in slit.bars:
             place, width = place / scale, width / scale
             bottom, top = nint(centre + place - width / 2.0), nint(centre + place + width / 2.0)
-            dq[max(bottom, 0) : max(top + 1, 0)] |= MASKED
+            dq[max(bottom, 0) : max(top + 1, 0)] |= DQ_MASKED
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class Layout:
     line: float
     history: tuple[str, ...] = ()
 
-    def scaled(self, pixels: PixelMap, shape: tuple[int, int], where: str) -> Grid:
+    def scaled(self, pixels: PixelGrid, shape: tuple[int, int], where: str) -> Grid:
         """Return the grid for an image of that shape, (rows, columns), and binning.
 
         Raises
@@ -101,14 +99,14 @@ class Layout:
         InputError
             Nothing would be left.
         """
-        columns, rows = pixels.output_size(self.size, shape)
+        columns, rows = output_size(pixels, self.size, shape)
         if min(columns, rows) < 1 or min(shape) < 2:
             raise InputError(
                 f"{shape} pixels (rows, columns) would give a rectified image of {rows} x {columns}; expected "
                 "an image of more than one row and column",
                 where=where,
             )
-        (m1, m2), (v1, v2) = pixels.scale, pixels.offset
+        (m1, m2), (v1, v2) = pixels.ltm, pixels.zero
         return Grid(
             shape=(rows, columns),
             crpix=(self.crpix[0] * m1 + v1, self.crpix[1] * m2 + v2),
@@ -119,7 +117,7 @@ class Layout:
         )
 
 
-def read_layout(primary: fits.Header, mode: Mode, aperture: str, references: References, folder: Path) -> Layout:
+def read_layout(references: HeaderReferences, mode: Mode, aperture: str) -> Layout:
     """Return the first row of the SDCTAB for a mode and, if the table distinguishes them, an aperture.
 
     Raises
@@ -127,7 +125,7 @@ def read_layout(primary: fits.Header, mode: Mode, aperture: str, references: Ref
     ReferenceFileError
         No table, no row, a missing column, or a cell that makes no sense.
     """
-    table = references.table(references.required(primary, "SDCTAB", folder))
+    table = references.table("SDCTAB")
     chosen: dict[str, str] = {"APERTURE": aperture} if table.has("APERTURE") else {}
     row = require_rows(table, sporder=True, **mode.columns, **chosen)[0]
     require_real(table, row)
@@ -145,10 +143,5 @@ def read_layout(primary: fits.Header, mode: Mode, aperture: str, references: Ref
         crval=numbers["CRVAL"],
         cdelt=numbers["CDELT"],
         line=table.number("A2CENTER", row) - 1,
-        history=description(primary, "SDCTAB", table, row),
+        history=description(references, "SDCTAB", table, row),
     )
-
-
-def nint(value: float) -> int:
-    """Round half away from zero."""
-    return math.trunc(value + 0.5) if value >= 0 else math.trunc(value - 0.5)

@@ -8,6 +8,7 @@ brightness is kept, flux per pixel is not.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -19,9 +20,9 @@ from gpucti.backends.base import Array, Backend
 from gpucti.calibration.base import Trailer
 from gpucti.calibration.basic2d.temperature import detector_temperature
 from gpucti.calibration.basic2d.velocity import heliocentric_velocity
-from gpucti.calibration.geometry import ALL_BITS, OUTSIDE, PixelMap, interpolate_images
-from gpucti.calibration.reffiles import References, stored_double
-from gpucti.calibration.spectra.aperture import STANDARD_ANGLE, Aperture, aperture_name, read_aperture
+from gpucti.calibration.reffiles import HeaderReferences, References, stored_double
+from gpucti.calibration.resample import resample
+from gpucti.calibration.spectra.aperture import STANDARD_ANGLE, Slit, aperture_name, read_slit
 from gpucti.calibration.spectra.dispersion import (
     Dispersion,
     IncidenceAngle,
@@ -34,16 +35,13 @@ from gpucti.calibration.spectra.trace import TraceRows, Traces, read_traces
 from gpucti.calibration.spectra.x2d.brightness import BUNIT, Brightness, Sensitivities, brightness
 from gpucti.calibration.spectra.x2d.grid import Grid, Layout, read_layout
 from gpucti.calibration.statistics import do_statistics
-from gpucti.errors import InputError
+from gpucti.detector import DQ_ALL, DQ_OUTSIDE, LIGHT_KM_S
+from gpucti.io.cards import Cards
 from gpucti.io.exposure import Exposure, ImageSet
-from gpucti.io.fitsfile import integer_keyword, number_keyword, text_keyword
+from gpucti.io.pixelgrid import PixelGrid
 
-#: Rows of the rectified image treated at a time: temporaries stay in the processor's cache.
-BLOCK_ROWS = 32
-#: Pixels of a block on a GPU.
-BLOCK_PIXELS_GPU = 1 << 24
-#: Speed of light, km/s.
-LIGHT = 299792.458
+Headers = tuple[fits.Header, fits.Header, fits.Header]
+
 #: What ASN_MTYP of a wavecal contains.
 WAVECAL = "WAVECAL"
 
@@ -56,8 +54,8 @@ class RectificationTables:
     ----------
     layout : Layout
         The grid (SDCTAB).
-    aperture : Aperture
-        The slit (APDESTAB).
+    slit : Slit
+        APDESTAB.
     dispersion, incidence : Dispersion, IncidenceAngle
         The dispersion relation (DISPTAB, INANGTAB).
     delta : float
@@ -67,40 +65,39 @@ class RectificationTables:
     """
 
     layout: Layout
-    aperture: Aperture
+    slit: Slit
     dispersion: Dispersion
     incidence: IncidenceAngle
     delta: float
     traces: TraceRows
 
     @classmethod
-    def read(cls, exposure: Exposure, references: References) -> RectificationTables:
-        """Read the tables that the exposure's header names.
+    def read(cls, references: HeaderReferences) -> RectificationTables:
+        """Read the tables that an exposure's header names.
 
         Raises
         ------
         ReferenceFileError
             A table is missing or damaged, or has no row for the exposure; DummyReferenceError where it is DUMMY.
         """
-        primary, folder, where = exposure.primary, exposure.path.parent, f"{exposure.path}[0]"
-        mode, name = Mode.of(primary, where), aperture_name(primary, where)
-        aperture = read_aperture(primary, name, references, folder)
-        layout = read_layout(primary, mode, name, references, folder)
-        dispersion = read_dispersion(primary, mode, references, folder)
-        measured = read_aperture(primary, dispersion.ref_aper, references, folder)
+        mode, aperture = Mode.of(references.cards), aperture_name(references.cards)
+        slit = read_slit(references, aperture)
+        layout = read_layout(references, mode, aperture)
+        dispersion = read_dispersion(references, mode)
+        measured = read_slit(references, dispersion.ref_aper)
         return cls(
             layout=layout,
-            aperture=aperture,
+            slit=slit,
             dispersion=dispersion,
-            incidence=read_incidence_angle(primary, mode, references, folder),
-            delta=aperture.offset[0] - measured.offset[0],
-            traces=read_traces(primary, mode, references, folder),
+            incidence=read_incidence_angle(references, mode),
+            delta=slit.offset[0] - measured.offset[0],
+            traces=read_traces(references, mode),
         )
 
     @property
     def history(self) -> tuple[str, ...]:
         """Return what tables these are."""
-        parts = (self.layout, self.aperture, self.dispersion, self.incidence, self.traces.traces)
+        parts = (self.layout, self.slit, self.dispersion, self.incidence, self.traces.traces)
         return tuple(line for part in parts for line in part.history)
 
 
@@ -113,22 +110,20 @@ class _Setting(NamedTuple):
     end: float
     shift: tuple[float, float]
     straight: bool
-    pixels: PixelMap
+    pixels: PixelGrid
 
     @classmethod
-    def read(cls, header: fits.Header, where: str, *, straight: bool) -> _Setting:
-        axis = integer_keyword(header, "DISPAXIS", where, default=1)
+    def read(cls, sci: Cards, *, straight: bool) -> _Setting:
+        axis = sci.whole("DISPAXIS", default=1)
         if axis != 1:
-            raise InputError(
-                f"DISPAXIS is {axis}; expected 1, the gratings of the CCD disperse along rows", where=where
-            )
-        exptime, start, end = (float(number_keyword(header, name, where)) for name in ("EXPTIME", "EXPSTART", "EXPEND"))
+            raise sci.wrong(f"DISPAXIS is {axis}; expected 1, the gratings of the CCD disperse along rows")
+        exptime, start, end = (float(sci.number(name)) for name in ("EXPTIME", "EXPSTART", "EXPEND"))
         if exptime < 0:
-            raise InputError(f"EXPTIME is {exptime}; expected seconds", where=where)
-        wavecal = WAVECAL in text_keyword(header, "ASN_MTYP", where, default="")
-        along, across = (float(number_keyword(header, name, where, default=0)) for name in ("SHIFTA1", "SHIFTA2"))
+            raise sci.wrong(f"EXPTIME is {exptime}; expected seconds")
+        wavecal = WAVECAL in sci.text("ASN_MTYP", default="")
+        along, across = (float(sci.number(name, default=0)) for name in ("SHIFTA1", "SHIFTA2"))
         shift = (0.0, 0.0) if wavecal else (along, 0.0 if straight else across)
-        return cls(wavecal, exptime, start, end, shift, straight, PixelMap.of(header, where))
+        return cls(wavecal, exptime, start, end, shift, straight, PixelGrid.of(sci))
 
 
 def rectify(
@@ -170,48 +165,50 @@ def rectify(
     ReferenceFileError
         See `RectificationTables.read` and `brightness.Sensitivities.read`.
     """
-    primary, where = exposure.primary.copy(), f"{exposure.path}[0]"
-    straight = exposure.switch("WX2DCORR") == "COMPLETE"
-    tables = RectificationTables.read(exposure, references)
-    sensitivities = _sensitivities(exposure, references, trailer) if fluxcorr else None
+    named, straight = references.of(exposure), exposure.switch("WX2DCORR") == "COMPLETE"
+    tables = RectificationTables.read(named)
+    sensitivities = _sensitivities(named, trailer) if fluxcorr else None
     imsets, wavecals = [], []
-    for number, imset in enumerate(exposure.imsets, start=1):
-        place = f"{exposure.path}[SCI,{number}]"
-        setting = _Setting.read(imset.headers[0], place, straight=straight)
+    for imset, cards in zip(exposure.imsets, exposure.sci_cards, strict=True):
+        setting = _Setting.read(cards, straight=straight)
         wavecals.append(setting.wavecal)
         headers = _copies(imset)
-        grid = tables.layout.scaled(setting.pixels, exposure.shape, place)
+        grid = tables.layout.scaled(setting.pixels, exposure.shape, cards.where)
         observed = grid.wavelengths
         if helcorr and not setting.wavecal:
-            velocity = _velocity(primary, setting, where)
+            velocity = _velocity(exposure.cards, setting)
             headers[0]["V_HELIO"] = (stored_double(velocity), "[km/s] heliocentric radial velocity")
-            observed = observed / (1.0 - velocity / LIGHT)
+            observed = observed / (1.0 - velocity / LIGHT_KM_S)
         flux = None
         if sensitivities is not None and setting.exptime > 0:
             flux = brightness(
                 sensitivities,
                 grid,
-                tables.aperture,
+                tables.slit,
                 observed,
-                gain=_gain(primary, where),
+                gain=_gain(exposure.cards),
                 exptime=setting.exptime,
                 date=setting.start,
-                temperature=detector_temperature(headers[0], place),
+                temperature=detector_temperature(cards),
             )
         with np.errstate(over="ignore", invalid="ignore"):  # infinite positions lie outside; NaN pixels stay NaN
-            sci, err, dq = _resample(imset, grid, tables, setting, observed, backend)
-            if (dq == OUTSIDE).all():
-                trailer.say(f"{place}: the whole rectified image lies beside the detector; SHIFTA1, 2 {setting.shift}")
-            grid.mask(dq, tables.aperture)
+            locate = _locator(grid, tables, setting, observed, backend)
+            sci, err, dq = resample(imset, setting.pixels, grid.shape, locate, backend)
+            if (dq == DQ_OUTSIDE).all():
+                trailer.say(
+                    f"{cards.where}: the whole rectified image lies beside the detector; SHIFTA1, 2 {setting.shift}"
+                )
+            grid.mask(dq, tables.slit)
             if flux is not None:
                 flux.apply(sci, err, dq)
         _update(headers, grid)
         if sensitivities is not None:
-            _update_flux(headers, flux, place, trailer)
+            _update_flux(headers, flux, cards.where, trailer)
         if statistics:
-            flags = integer_keyword(headers[0], "SDQFLAGS", place, default=ALL_BITS)
+            flags = cards.whole("SDQFLAGS", default=DQ_ALL)
             do_statistics(sci, err, dq, flags, headers[0], headers[1])
         imsets.append(ImageSet(sci, err, dq, headers))
+    primary = exposure.primary.copy()
     lines = ["X2DCORR complete", *tables.history]
     if straight:
         lines.append("  the traces were straightened before, by wx2d")
@@ -270,10 +267,10 @@ def positions(
     """
     distance = (rows - grid.crpix[1]) / binning
     # The offset is in arcseconds; the scale is per image pixel, though the line is in unbinned ones: CalSTIS's way.
-    line = distance + grid.line + (shift[1] + tables.aperture.offset[1] / grid.plate_scale[1])
+    line = distance + grid.line + (shift[1] + tables.slit.offset[1] / grid.plate_scale[1])
     coefficients, counts = tables.dispersion.at(line)
     per_degree = math.acos(0.0) / 90.0
-    tilt = math.tan(tables.aperture.angle * per_degree) - math.tan(STANDARD_ANGLE * per_degree)
+    tilt = math.tan(tables.slit.angle * per_degree) - math.tan(STANDARD_ANGLE * per_degree)
     coefficients[:, 0] += distance * tilt
     coefficients = tables.incidence.adjust(coefficients, counts, tables.delta, shift[0])
     x = evaluate(xp.asarray(coefficients), wavelengths, xp)
@@ -286,73 +283,56 @@ def positions(
     return x, y
 
 
-def _resample(
-    imset: ImageSet,
+def _locator(
     grid: Grid,
     tables: RectificationTables,
     setting: _Setting,
     observed: npt.NDArray[np.float64],
     backend: Backend,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int16]]:
-    """Return SCI, ERR and DQ of the rectified image, computed a block of rows at a time."""
+) -> Callable[[npt.NDArray[np.float64]], tuple[Array, Array]]:
+    """Return what tells where the pixels of some rows of the rectified image lie; see `resample`."""
     xp = backend.xp
-    (m1, m2), (v1, v2) = setting.pixels.scale, setting.pixels.offset
     traces = tables.traces.traces.straight() if setting.straight else tables.traces.on(setting.start)
-    planes = tuple(
-        xp.asarray(np.ascontiguousarray(plane), dtype=dtype)
-        for plane, dtype in ((imset.sci, np.float32), (imset.err, np.float32), (imset.dq, np.int16))
-    )
-    rows, columns = grid.shape
-    out = [np.empty(grid.shape, dtype=dtype) for dtype in (np.float32, np.float32, np.int16)]
-    wavelengths = xp.asarray(observed)
-    block = BLOCK_ROWS if xp is np else max(BLOCK_PIXELS_GPU // columns, 1)
-    for start in range(0, rows, block):
-        stop = min(start + block, rows)
-        numbers = np.arange(start, stop, dtype=np.float64)
-        x, y = positions(grid, tables, traces, setting.shift, m2, wavelengths, numbers, xp)
-        made = interpolate_images(planes[0], planes[1], planes[2], x * m1 + v1, y * m2 + v2, xp)
-        for target, result in zip(out, made, strict=True):
-            target[start:stop] = backend.asnumpy(result)
-    return out[0], out[1], out[2]
+    binning, wavelengths = setting.pixels.ltm[1], xp.asarray(observed)
+
+    def locate(rows: npt.NDArray[np.float64]) -> tuple[Array, Array]:
+        return positions(grid, tables, traces, setting.shift, binning, wavelengths, rows, xp)
+
+    return locate
 
 
-def _sensitivities(exposure: Exposure, references: References, trailer: Trailer) -> Sensitivities | None:
+def _sensitivities(references: HeaderReferences, trailer: Trailer) -> Sensitivities | None:
     """Return what FLUXCORR needs; None if PHOTTAB or APERTAB as a whole only fill a place."""
-    primary, folder, where = exposure.primary, exposure.path.parent, f"{exposure.path}[0]"
-    for keyword in ("PHOTTAB", "APERTAB"):
-        if references.table(references.required(primary, keyword, folder)).dummy:
-            return None
-    name = aperture_name(primary, where)
-    return Sensitivities.read(primary, Mode.of(primary, where), name, references, folder, trailer)
+    if any(references.table(keyword).dummy for keyword in ("PHOTTAB", "APERTAB")):
+        return None
+    return Sensitivities.read(references, trailer)
 
 
-def _velocity(primary: fits.Header, setting: _Setting, where: str) -> float:
+def _velocity(primary: Cards, setting: _Setting) -> float:
     """Return the heliocentric radial velocity in the middle of an exposure, km/s."""
-    ra, dec = (float(number_keyword(primary, name, where)) for name in ("RA_TARG", "DEC_TARG"))
+    ra, dec = (float(primary.number(name)) for name in ("RA_TARG", "DEC_TARG"))
     return heliocentric_velocity(ra, dec, (setting.start + setting.end) / 2)
 
 
-def _gain(primary: fits.Header, where: str) -> float:
+def _gain(primary: Cards) -> float:
     """Return ATODGAIN, or CCDGAIN where it is missing: electrons per count."""
-    gain = number_keyword(primary, "ATODGAIN", where, default=-1)
-    return float(gain if gain >= 0 else integer_keyword(primary, "CCDGAIN", where, default=1))
+    gain = primary.number("ATODGAIN", default=-1)
+    return float(gain if gain >= 0 else primary.whole("CCDGAIN", default=1))
 
 
-def _copies(imset: ImageSet) -> tuple[fits.Header, fits.Header, fits.Header]:
+def _copies(imset: ImageSet) -> Headers:
     sci, err, dq = (header.copy() for header in imset.headers)
     return sci, err, dq
 
 
-def _update(headers: tuple[fits.Header, fits.Header, fits.Header], grid: Grid) -> None:
+def _update(headers: Headers, grid: Grid) -> None:
     headers[0]["SPORDER"] = (1, "spectral order")
     for header in headers:
         for name, value in grid.keywords().items():
             header[name] = value if isinstance(value, str) else stored_double(value)
 
 
-def _update_flux(
-    headers: tuple[fits.Header, fits.Header, fits.Header], flux: Brightness | None, where: str, trailer: Trailer
-) -> None:
+def _update_flux(headers: Headers, flux: Brightness | None, where: str, trailer: Trailer) -> None:
     if flux is None:
         trailer.say(f"{where}: EXPTIME is 0, the image set stays in counts")
         return
