@@ -132,6 +132,39 @@ COVERED_BY = {
 }
 
 
+def file_of(name: str) -> Path | None:
+    """Return the file of a dotted name, of its module if it is a function or class; None if it is not ours."""
+    first, *rest = name.split(".")
+    root = {"gpucti": PACKAGE, "support": TESTS / "support"}.get(first)
+    while root is not None and rest:
+        for path in (root.joinpath(*rest).with_suffix(".py"), root.joinpath(*rest, "__init__.py")):
+            if path.is_file():
+                return path
+        rest.pop()
+    return None
+
+
+def reached(test: Path) -> set[Path]:
+    """Return the files that a test file imports, and those import in turn, scripts of child processes with them."""
+    found: set[Path] = set()
+    waiting = [test, PACKAGE / "_lazy.py"]  # by which the package itself finds its names
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += [file for name in imports(path) if (file := file_of(name)) is not None]
+            text = path.read_text(encoding="utf-8")
+            waiting += [script for script in path.parent.glob("_*_child.py") if script.name in text]
+    return found
+
+
+@pytest.mark.parametrize("file", COVERED_BY)
+def test_tests_reach_what_they_cover(file: str) -> None:
+    """Oracle: the imports; a row of the table whose test has nothing to do with the module covers nothing."""
+    missing = {PACKAGE / f"{module}.py" for module in COVERED_BY[file].split()} - reached(TESTS / file)
+    assert sorted(map(name_of, missing)) == []
+
+
 def test_every_module_has_its_tests() -> None:
     """Oracle: the mirrored place, or the table above; the table has no row that the mirror makes idle."""
     covered = {module: file for file, modules in COVERED_BY.items() for module in modules.split()}

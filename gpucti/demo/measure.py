@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from gpucti.detector import LIGHT_KM_S
+from gpucti.detector import DQ_HOT, LIGHT_KM_S
 from gpucti.io.fitsfile import read_hdus
 
 Floats = npt.NDArray[np.float64]
@@ -33,7 +33,7 @@ HOT, QUIET = (200.0, 2000.0), 60.0
 #: Pixels that a spectrum is averaged over, for the picture.
 BIN = 32
 #: DQ bits that keep a pixel out: all but those of hot and of extrapolated pixels.
-BAD = ~16
+BAD = ~DQ_HOT
 
 
 class Ratio(NamedTuple):

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from gpucti.backends.base import Backend
 from gpucti.correction.stack import add_cti_stack
-from gpucti.detector import DQ_BLEMISH, DQ_SATURATED
+from gpucti.detector import DQ_BLEMISH, DQ_HOT, DQ_OUTSIDE, DQ_SATURATED
 from gpucti.model.pctetab import Pctetab
 from gpucti.synthetic import scenes as simulate
 from gpucti.synthetic.instrument import (
@@ -108,14 +108,14 @@ class Detector:
 
     @cached_property
     def bad_pixels(self) -> tuple[BadPixel, ...]:
-        """What the BPIXTAB lists."""
+        """What the BPIXTAB lists; a bad column has the bit of bad detector pixels, those outside too."""
         rng = self.rng("bad pixels")
-        rows = [BadPixel(c + 1, 1, r + 1, 2, 4) for c, r, _ in self.hot_columns if r > SIZE // 2][:5]
+        rows = [BadPixel(c + 1, 1, r + 1, 2, DQ_OUTSIDE) for c, r, _ in self.hot_columns if r > SIZE // 2][:5]
         for x, y, length in zip(
             rng.integers(2, SIZE - 9, 40), rng.integers(2, SIZE, 40), rng.integers(1, 5, 40), strict=True
         ):
             rows.append(BadPixel(int(x), int(y), int(length), 1, DQ_BLEMISH))
-        rows.append(BadPixel(1, 1, SIZE, 2, 4))
+        rows.append(BadPixel(1, 1, SIZE, 2, DQ_OUTSIDE))
         return tuple(rows)
 
     @cached_property
@@ -134,7 +134,7 @@ class Detector:
         """DQ bits of the bias images."""
         bits = np.zeros((SIZE, SIZE), np.int16)
         for column, row, _ in self.hot_columns:
-            bits[:row, column] = 16
+            bits[:row, column] = DQ_HOT
         return bits
 
     def bias_image(self, gain: int) -> Floats:

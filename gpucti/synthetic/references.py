@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from gpucti.detector import DQ_BLEMISH
+from gpucti.detector import DQ_BLEMISH, DQ_HOT
 from gpucti.synthetic import files, tables
 from gpucti.synthetic.detector import AMP, BIAS_NOISE, Detector
 from gpucti.synthetic.instrument import ATODGAIN, DRK_VS_T, READ_NOISE, REF_TEMP, VIRTUAL
@@ -76,7 +76,7 @@ def _superdark(detector: Detector, plan: Schedule, period: int, week: int) -> li
     arrived = detector.transfer(expected, middle)[VIRTUAL:]
     error = np.sqrt((np.maximum(arrived, 0.0) + READ_NOISE[1] ** 2) / len(starts)) / DARK_SECONDS
     rate = arrived / DARK_SECONDS + error * detector.rng(name).normal(size=error.shape)
-    bits = np.where(rate > np.median(rate) + 0.1, 16, 0).astype(np.int16)
+    bits = np.where(rate > np.median(rate) + 0.1, DQ_HOT, 0).astype(np.int16)
     anything = {key: "ANY" for key in ("CCDAMP", "OPT_ELEM", "APERTURE", "OBSTYPE")}
     return files.reference_image(
         name, "DARK IMAGE", f"dark of week {week}, trails not removed", (rate, error, bits), **anything,
