@@ -14,9 +14,9 @@ PACKAGE = TESTS.parent / "gpucti"
 #: One row per folder (or module of the root), lowest first; each may import those of its own row and of the rows above.
 LAYERS = [
     ("errors", "_lazy", "_version", "data", "kernels"),
-    ("child", "detector", "options", "progress"),
-    ("references",),
+    ("detector", "options", "progress"),
     ("io",),
+    ("references",),
     ("model",),
     ("backends",),
     ("correction",),

@@ -27,9 +27,9 @@ from astropy.io import fits
 from gpucti.calibration.base import BiasSubtracted, Calibrated, Required, product_paths, require_found
 from gpucti.calibration.reffiles import References
 from gpucti.calibration.switches import read_work, required_references, work_to_do
-from gpucti.child import run_child
 from gpucti.errors import EngineError, InputError, MissingFileError, ReferenceFileError
 from gpucti.io.atomic import atomic_output
+from gpucti.io.child import run_child
 from gpucti.io.exposure import Exposure, StisKeywords
 from gpucti.io.fitsfile import find_file, read_hdus
 from gpucti.io.fitstables import ascii_text

@@ -20,10 +20,9 @@ from astropy.io import fits
 
 from gpucti.darks.anneals import AnnealPeriod
 from gpucti.errors import InputError, MissingDarksError
-from gpucti.io.cards import Cards
+from gpucti.io.cards import Cards, renamed
 from gpucti.io.dates import as_utc, format_utc
 from gpucti.io.headers import list_files, read_primary
-from gpucti.references.crds import renamed
 
 log = logging.getLogger(__name__)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +90,15 @@ class Cards:
     def wrong(self, reason: str) -> GpuctiError:
         """Return the error that says this of the header."""
         return self.error(reason, where=self.where)
+
+
+def renamed(header: fits.Header, names: Mapping[str, str]) -> fits.Header:
+    """Return a copy of a header with names of references put into it; ``N/A`` adds no card."""
+    copy = header.copy()
+    for keyword, name in names.items():
+        if keyword in copy or name != "N/A":
+            copy[keyword] = name
+    return copy
 
 
 def _shown(value: Any) -> str:

@@ -15,10 +15,9 @@ from astropy.io import fits
 
 from gpucti.detector import FULL_COLS, FULL_ROWS
 from gpucti.errors import InputError
-from gpucti.io.cards import Cards
+from gpucti.io.cards import Cards, renamed
 from gpucti.io.fitsfile import find_file, image_shape, is_null, read_hdus, read_image, stored_bytes, write_hdus
 from gpucti.io.fitstables import ascii_text
-from gpucti.references.crds import renamed
 
 #: Extensions of one imset, in the order in which they are written.
 IMSET = ("SCI", "ERR", "DQ")

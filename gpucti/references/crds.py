@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 from astropy.io import fits
 
-from gpucti.child import run_child
 from gpucti.errors import InputError, ReferenceFileError
+from gpucti.io.child import run_child
+from gpucti.io.inputs import first_existing
 
 log = logging.getLogger(__name__)
 
@@ -222,10 +223,8 @@ def _same(path: str, other: str) -> bool:
 
 def _writable(folder: Path) -> bool:
     """Tell whether a folder, or the one that it would be made in, can be written to."""
-    folder = folder.absolute()
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.R_OK | os.W_OK | os.X_OK)
+    above = first_existing(folder.absolute())
+    return above.is_dir() and os.access(above, os.R_OK | os.W_OK | os.X_OK)
 
 
 def _read_only(env: Mapping[str, str]) -> bool:
@@ -240,15 +239,6 @@ def header_facts(*headers: fits.Header) -> dict[str, str]:
             if card.keyword and card.keyword not in ("COMMENT", "HISTORY"):
                 facts.setdefault(card.keyword, str(card.value))
     return facts
-
-
-def renamed(header: fits.Header, names: Mapping[str, str]) -> fits.Header:
-    """Return a copy of a header with names of references put into it; ``N/A`` adds no card."""
-    copy = header.copy()
-    for keyword, name in names.items():
-        if keyword in copy or name != "N/A":
-            copy[keyword] = name
-    return copy
 
 
 def best_references(

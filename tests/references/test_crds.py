@@ -17,7 +17,8 @@ import pytest
 from astropy.io import fits
 
 from gpucti.errors import InputError, ReferenceFileError
-from gpucti.references.crds import SERVER, Asked, best_references, crds_setup, header_facts, renamed
+from gpucti.io.cards import renamed
+from gpucti.references.crds import SERVER, Asked, best_references, crds_setup, header_facts
 from support.crds_server import CONTEXT, SINCE, CrdsServer, Rules, fill_cache
 
 RULES: Rules = {

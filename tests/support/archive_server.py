@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from astropy.io import fits
 
 from gpucti.darks.anneals import AnnealPeriod
 from gpucti.detector import MJD_ZERO
+from support.loopback import QuietServer
 
 #: Programmes of a cycle: dark monitor parts 1 and 2, anneals. The first two cycles are in the packaged list.
 CYCLES = ((11844, 11845, 11849), (12400, 12401, 12404))
@@ -154,14 +155,6 @@ class Server:
         return [re.sub(r".*%2F(\w+)_flt.*", r"\1", path).upper() for _, path in self.requests if "product_name" in path]
 
 
-class _Quiet(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def handle_error(self, *args: Any) -> None:
-        """Say nothing of clients that went away."""
-
-
 def archive_of(period: AnnealPeriod, folder: Path) -> Archive:
     """Return an archive that has the darks of a period, as they lie in a folder, and anneals at its limits."""
     archive = Archive(
@@ -184,7 +177,7 @@ def serve(archive: Archive) -> Iterator[Server]:
     """Run a server."""
     state = Server(archive)
     handler = type("BoundHandler", (Handler,), {"state": state})
-    server = _Quiet(("127.0.0.1", 0), handler)
+    server = QuietServer(("127.0.0.1", 0), handler)
     state.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

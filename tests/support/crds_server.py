@@ -11,9 +11,11 @@ import pprint
 import threading
 import time
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+
+from support.loopback import QuietServer
 
 CONTEXT = "hst_0001.pmap"
 #: Type: keys of the match, when the type matters, the match.
@@ -150,8 +152,7 @@ class CrdsServer:
         class Handler(_Handler):
             crds = outer
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = QuietServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return self

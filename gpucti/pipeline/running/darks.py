@@ -14,10 +14,10 @@ from gpucti.correction.provenance import RECIPE
 from gpucti.darks.superdarks import Superdark, combine_basedark, combine_weekdark, read_superdark, write_superdark
 from gpucti.detector import FULL_COLS, FULL_ROWS
 from gpucti.errors import InputError
+from gpucti.io.cards import renamed
 from gpucti.io.exposure import Exposure
 from gpucti.pipeline.planning.tasks import DarkTask, Plan, SuperdarkTask, Tools
 from gpucti.progress import RunLog
-from gpucti.references.crds import renamed
 
 #: Darks corrected in one call at most, however large the device.
 MAX_BATCH = 64

@@ -16,6 +16,7 @@ from gpucti.correction.exposures import CtiProduct, correct_exposures, require_f
 from gpucti.correction.provenance import RECIPE
 from gpucti.errors import EngineError, InputError
 from gpucti.io.atomic import atomic_output, temporary_name
+from gpucti.io.cards import renamed
 from gpucti.io.exposure import Exposure
 from gpucti.io.inputs import IO_THREADS
 from gpucti.pipeline.planning.tasks import (
@@ -30,7 +31,6 @@ from gpucti.pipeline.planning.tasks import (
     Tools,
 )
 from gpucti.progress import RunLog
-from gpucti.references.crds import renamed
 
 #: Image sets held in memory at a time, about: bounds memory for folders of any size.
 IMSETS_AT_A_TIME = 16

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gpucti.child import run_child
+from gpucti.io.child import run_child
 
 
 def script(folder: Path, text: str) -> Path:
