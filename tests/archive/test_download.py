@@ -6,6 +6,7 @@ import gzip
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -326,7 +327,6 @@ def test_command_with_three_failures(
     server: Server, raw: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Oracle: 25 good files, 3 named, exit code 1; the next call fetches exactly those; the third needs no network."""
-    monkeypatch.setattr("time.sleep", lambda _: None)
     darks = component_darks(server.archive)
     planted = {darks[1].name: status(404), darks[12].name: truncated, darks[20].name: corrupted}
     server.faults.file = {name: [fault] * 9 for name, fault in planted.items()}
@@ -417,7 +417,7 @@ def test_command_says_no(
     message: str,
 ) -> None:  # fmt: skip
     """Oracle: exit codes and one message."""
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr("gpucti.archive.query.ArchiveSettings", partial(ArchiveSettings, pause=0.001))
     found, out, err = run(capsys, raw, *arguments)
     assert (found, out) == (code, "") and message in err
     assert len(err.splitlines()) == 1 or code == 2

@@ -24,6 +24,8 @@ BUILDER = "setuptools>=77"  # pyproject.toml
 READ = f"""
 import json, pathlib, site, sys
 installed = list(sys.meta_path)
+for name in [name for name in sys.modules if name.startswith("__editable__")]:
+    del sys.modules[name]  # that of the environment, which may have the wheel's name
 site.addsitedir(sys.argv[1])
 sys.meta_path[:] = [finder for finder in sys.meta_path if finder not in installed] + installed
 import gpucti

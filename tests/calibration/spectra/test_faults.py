@@ -230,6 +230,7 @@ ERRORS: dict[str, tuple[Callable[[Case], object], list[str]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ERRORS)
 def test_one_error(undone: Case, expected: Contents, capsys: pytest.CaptureFixture[str], what: str) -> None:
     """Oracle: CalSTIS fails, leaves out what needs the table, or computes nonsense; ours stops and names file, row and
