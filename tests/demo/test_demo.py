@@ -54,6 +54,7 @@ def won_back(pair: Pair, left: float = LEFT) -> None:
 # ---- what the demonstration finds -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_stars_get_their_flux_back(demo: DemoResult) -> None:
     """Oracle: physics; a trap takes the same charge from a faint star as from a bright one or more."""
     before = [pair.before.value for pair in demo.stars.bins]
@@ -63,12 +64,14 @@ def test_stars_get_their_flux_back(demo: DemoResult) -> None:
         won_back(pair)
 
 
+@pytest.mark.slow
 def test_the_faintest_stars_get_most_of_it_back(demo: DemoResult) -> None:
     """Oracle: the noise model sets aside what could be read noise; pixels of these stars are hardly more than that."""
     faintest = demo.stars.bins[0]
     assert 0.5 * (1.0 - faintest.before.value) > 1.0 - faintest.after.value > -SIGMAS * faintest.after.error
 
 
+@pytest.mark.slow
 def test_the_spectrum_gets_its_flux_back(demo: DemoResult) -> None:
     """Oracle: the flux of the simulated star."""
     won_back(demo.spectrum.whole)
@@ -78,6 +81,7 @@ def test_the_spectrum_gets_its_flux_back(demo: DemoResult) -> None:
     assert abs(here[1] - 1.0) < abs(here[0] - 1.0)
 
 
+@pytest.mark.slow
 def test_hot_pixels_lose_their_trails(demo: DemoResult) -> None:
     """Oracle: physics; the trail holds no more than the pixel lost, and falls off as traps are emptied."""
     hot = demo.hot_pixels
@@ -90,12 +94,14 @@ def test_hot_pixels_lose_their_trails(demo: DemoResult) -> None:
     assert hot.before.size == hot.after.size == TRAIL + 1
 
 
+@pytest.mark.slow
 def test_the_sky_is_dark_again(demo: DemoResult) -> None:
     """Oracle: physics; far from the amplifier the sky holds the charge that sources above it have lost."""
     assert demo.sky.before.value > 0
     won_back(demo.sky)
 
 
+@pytest.mark.slow
 def test_the_picture(demo: DemoResult) -> None:
     """Oracle: the PNG standard; the size of the figure."""
     content = demo.picture.read_bytes()
@@ -104,6 +110,7 @@ def test_the_picture(demo: DemoResult) -> None:
     assert 50_000 < len(content) < 300_000
 
 
+@pytest.mark.slow
 def test_the_table(demo: DemoResult) -> None:
     """Oracle: the numbers of the result."""
     assert demo.table_file.read_text(encoding="utf-8") == demo.table
@@ -116,6 +123,7 @@ def test_the_table(demo: DemoResult) -> None:
     assert len({len(line) for line in lines}) == 1
 
 
+@pytest.mark.slow
 def test_the_run(demo: DemoResult, events: list[Event]) -> None:
     """Oracle: what the headers of a visit ask for; four parts."""
     assert {path.name.split("_")[1] for path in demo.report.products} == {
@@ -128,6 +136,7 @@ def test_the_run(demo: DemoResult, events: list[Event]) -> None:
     assert {event.stage for event in events} == {"demo", "darks", "super-darks", "science"}
 
 
+@pytest.mark.slow
 def test_nothing_is_corrected_in_the_comparison(demo: DemoResult) -> None:
     """Oracle: the headers; the super-dark is that of the raw exposure, the empirical correction is off."""
     for path in (demo.folder / "uncorrected").glob("*.fits"):
@@ -138,6 +147,7 @@ def test_nothing_is_corrected_in_the_comparison(demo: DemoResult) -> None:
     assert len(list((demo.folder / "uncorrected").glob("*.fits"))) == 7
 
 
+@pytest.mark.slow
 def test_the_command(demo: DemoResult, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Oracle: the result; exit code 0."""
     asked: dict[str, Any] = {}
@@ -161,6 +171,7 @@ def test_the_command(demo: DemoResult, monkeypatch: pytest.MonkeyPatch, capsys: 
 # ---- its folder -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_earlier_demonstration_is_kept(demo: DemoResult, capsys: pytest.CaptureFixture[str]) -> None:
     """Oracle: one message, exit code 1, and the picture as it was."""
     before = demo.picture.stat()
