@@ -23,7 +23,6 @@ GRATINGS = ("G230LB", "G230MB", "G430L", "G430M", "G750L", "G750M")
 DQ_OUTSIDE = 4  #: outside the aperture, or beyond what was exposed
 DQ_MASKED = 8  #: behind an occulting bar
 DQ_HOT = 16  #: hot pixel
-DQ_OVERSCAN = 128
 DQ_SATURATED = 256
 DQ_BAD_REFERENCE = 512  #: bad in a reference file, or divided by zero
 DQ_BLEMISH = 1024  #: small blemish
