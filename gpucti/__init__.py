@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         ArchiveError,
         BackendUnavailable,
         EngineError,
+        Failure,
         FolderInUseError,
         GpuctiError,
         InputError,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         OutputExistsError,
         PlanError,
         ReferenceFileError,
+        SomeFailedError,
     )
     from gpucti.model import traps as traps
     from gpucti.model.pctetab import Pctetab
@@ -73,6 +75,7 @@ __all__ = [
     "BackendUnavailable",
     "CorrectionOptions",
     "EngineError",
+    "Failure",
     "FolderInUseError",
     "GpuctiError",
     "InputError",
@@ -84,6 +87,7 @@ __all__ = [
     "ReferenceFileError",
     "Report",
     "RunOptions",
+    "SomeFailedError",
     "__version__",
     "add_cti_arrays",
     "add_cti_files",

@@ -6,7 +6,9 @@ built-in a caller would expect, so that ``except ValueError`` keeps working.
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Self
 
 
 class GpuctiError(Exception):
@@ -76,3 +78,51 @@ class PlanError(InputError):
 
 class ArchiveError(GpuctiError, RuntimeError):
     """The archive cannot be reached, does not answer as it should, or cannot decide; the message says how to go on."""
+
+
+class Failure(NamedTuple):
+    """One item that could not be treated, and why; ``str`` is a line of a message.
+
+    Attributes
+    ----------
+    item : str
+        The file, exposure or dark.
+    reason : str
+        What was found, what is allowed, what to do.
+    """
+
+    item: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.item}: {self.reason}"
+
+    @classmethod
+    def of(cls, item: object, error: Exception) -> Self:
+        """Return what became of an item; an error that names another place says so in the reason."""
+        if isinstance(error, GpuctiError) and error.where == str(item):
+            return cls(str(item), error.reason)
+        return cls(str(item), str(error))
+
+
+class SomeFailedError(GpuctiError, RuntimeError):
+    """Some of several items could not be treated; all the others were.
+
+    Attributes
+    ----------
+    failures : tuple of Failure
+        What could not be treated, and why.
+    done : tuple of Path
+        The outputs that were made.
+    """
+
+    failures: tuple[Failure, ...] = ()
+    done: tuple[Path, ...] = ()
+
+    @classmethod
+    def of(cls, failures: Sequence[Failure], done: Sequence[Path], total: int) -> Self:
+        """Return the error whose message has a line for each failure."""
+        lines = "".join(f"\n  {failure}" for failure in failures)
+        error = cls(f"{len(failures)} of {total} could not be treated, the others are done:{lines}")
+        error.failures, error.done = tuple(failures), tuple(done)
+        return error

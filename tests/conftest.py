@@ -60,6 +60,15 @@ def golden_visit() -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_files() -> Path:
+    """Return the folder of real files of the archive (variable GPUCTI_REAL), to be read only."""
+    folder = os.environ.get("GPUCTI_REAL", "")
+    if not folder or not (Path(folder) / "o56502010_raw.fits").is_file():
+        require("GPUCTI_REQUIRE_REAL", "GPUCTI_REAL does not name the folder of real files")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
 def small_visit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Return a simulated visit of one week with two darks, an image of two image sets and a spectrum; as it was."""
     from gpucti.synthetic import Observation, simulate_visit

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
 
 from gpucti import errors
-from gpucti.errors import GpuctiError
+from gpucti.errors import Failure, GpuctiError, InputError, SomeFailedError
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, GpuctiError)]
 
@@ -54,3 +55,21 @@ def test_a_larger_place_goes_in_front() -> None:
 def test_each_is_also_the_builtin_that_callers_expect(kind: type[GpuctiError], builtin: type[Exception]) -> None:
     """Oracle: the table of errors in docs/reference.md."""
     assert issubclass(kind, builtin)
+
+
+def test_a_failure_names_its_item_once() -> None:
+    own = Failure.of(Path("x.fits"), InputError("is empty", where="x.fits"))
+    inner = Failure.of(Path("x.fits"), InputError("is empty", where="x.fits[SCI,1]"))
+    system = Failure.of("x.fits", OSError(28, "No space left on device", "/full"))
+    assert [str(failure) for failure in (own, inner, system)] == [
+        "x.fits: is empty",
+        "x.fits: x.fits[SCI,1]: is empty",
+        "x.fits: [Errno 28] No space left on device: '/full'",
+    ]
+
+
+def test_what_failed_and_what_was_made_travel_along() -> None:
+    error = SomeFailedError.of([Failure("x.fits", "is empty")], [Path("y_cte.fits")], 2)
+    assert str(error) == "1 of 2 could not be treated, the others are done:\n  x.fits: is empty"
+    other = pickle.loads(pickle.dumps(error))
+    assert (other.failures, other.done) == ((("x.fits", "is empty"),), (Path("y_cte.fits"),))
