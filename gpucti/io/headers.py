@@ -106,6 +106,8 @@ def _header_bytes(stream: BinaryIO | gzip.GzipFile, path: Path) -> bytes:
     content = b""
     for _ in range(_MAX_BLOCKS):
         block = stream.read(_BLOCK)
+        if not content and not block:
+            raise InputError("is empty, not a FITS file; get the file again", where=path)
         if not content and not block.startswith(b"SIMPLE  ="):
             raise InputError(f"is not a FITS file (it starts with {block[:9]!r}); expected 'SIMPLE  ='", where=path)
         for start in range(0, len(block) - _CARD + 1, _CARD):
