@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from gpucti.errors import GpuctiError, ReferenceFileError, UnsuitableFileError
 from gpucti.io.exposure import ExposureHeaders
-from gpucti.io.inputs import IO_THREADS, Files, check_outputs, checked_folder, expand_files
+from gpucti.io.inputs import IO_THREADS, Files, check_outputs, checked_folder, expand_files, lines_by_reason
 from gpucti.io.kinds import COMBINED, kind_of
 from gpucti.model.pctetab import Pctetab
 from gpucti.options import CorrectionArguments, CorrectionOptions
@@ -70,15 +70,7 @@ class JobPlan(NamedTuple):
 
     def skipped_lines(self) -> list[str]:
         """Return a line per kind of file, with the files of it."""
-        names: dict[str, list[str]] = {}
-        for path, error in self.skipped.items():
-            names.setdefault(error.what or error.reason, []).append(path.name)
-        return [f"{_listed(files)}: {reason}" for reason, files in names.items()]
-
-
-def _listed(names: list[str], at_most: int = 6) -> str:
-    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
-    return ", ".join(names[:at_most]) + more
+        return lines_by_reason({path: error.what or error.reason for path, error in self.skipped.items()})
 
 
 def plan_jobs(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -69,6 +69,15 @@ def _matches(name: str | os.PathLike[str], *, folders: bool) -> list[Path]:
     else:
         matches = [Path(name)]
     return [path if folders and path.is_dir() else find_file(path) for path in matches]
+
+
+def lines_by_reason(reasons: Mapping[Path, str], at_most: int = 6) -> list[str]:
+    """Return a line per reason, with the names of the files that it holds for, at most so many."""
+    names: dict[str, list[str]] = {}
+    for path, reason in reasons.items():
+        names.setdefault(reason, []).append(path.name)
+    more = {reason: f" and {len(these) - at_most} more" for reason, these in names.items() if len(these) > at_most}
+    return [f"{', '.join(these[:at_most])}{more.get(reason, '')}: {reason}" for reason, these in names.items()]
 
 
 def first_existing(path: Path) -> Path:
