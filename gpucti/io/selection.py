@@ -11,6 +11,7 @@ from pathlib import Path
 
 from astropy.io import fits
 
+from gpucti.detector import FULL_COLS, FULL_ROWS, OVERSCAN_COLS, OVERSCAN_ROWS
 from gpucti.errors import InputError, MissingFileError
 from gpucti.io.cards import Cards
 from gpucti.io.dates import format_utc
@@ -34,6 +35,10 @@ class Limits:
 NORMAL = Limits(datetime(2009, 5, 1), ("D",), (1, 4), (3,))
 #: With ``--allow``.
 LENIENT = Limits(datetime(1990, 1, 1), ("A", "B", "C", "D"), (1, 2, 4, 8), tuple(range(9)))
+
+
+#: Rows and columns of an unbinned raw frame.
+_RAW_SHAPE = (FULL_ROWS + OVERSCAN_ROWS, FULL_COLS + 2 * OVERSCAN_COLS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,9 +212,17 @@ def _candidate(path: Path, limits: Limits) -> Candidate:
     if candidate.reason is not None:
         return candidate
     try:
-        return replace(candidate, headers=ExposureHeaders.read(path, stored=stored))
+        headers = ExposureHeaders.read(path, stored=stored)
+        if headers.shape != _RAW_SHAPE:
+            rows, cols = headers.shape
+            raise InputError(
+                f"{cols} x {rows} pixels with SUBARRAY F; expected the full frame with its overscan, {_RAW_SHAPE[1]} x "
+                f"{_RAW_SHAPE[0]}: get the file again",
+                where=path,
+            )
     except InputError as error:
         return replace(candidate, headers=error)
+    return replace(candidate, headers=headers)
 
 
 def root_of(path: Path) -> str:

@@ -174,6 +174,9 @@ def test_real_files(real_files: Path) -> None:
     assert {candidate.root: candidate.reason for candidate in find_science(real_files, crds_update=True)} == expected
     allowed = find_science(real_files, allow=True, crds_update=True)
     assert {candidate.root: candidate.reason for candidate in allowed} == expected | {"o4sp040b0": None}
+    (cut,) = [candidate for candidate in allowed if candidate.reason is None]
+    with pytest.raises(InputError, match="o4sp040b0_raw.fits: 62 x 44 pixels with SUBARRAY F; .* 1062 x 1044: get the"):
+        cut.require_headers()
 
 
 def test_folders_of_the_archive_are_named(tmp_path: Path) -> None:
