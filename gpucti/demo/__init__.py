@@ -31,7 +31,7 @@ from gpucti.demo.measure import (
 )
 from gpucti.demo.picture import draw
 from gpucti.errors import OutputExistsError
-from gpucti.io.atomic import atomic_output
+from gpucti.io.atomic import ALLOW, atomic_output
 from gpucti.io.exposure import Exposure
 from gpucti.io.lock import HOLDER_NAME, LOCK_NAME, folder_lock
 from gpucti.pipeline.running.run import Report, correct
@@ -217,7 +217,8 @@ def _refuse(folder: Path, *, overwrite: bool) -> None:
         raise OutputExistsError("is not empty; choose another folder", where=folder)
     if not overwrite:
         raise OutputExistsError(
-            "holds an earlier demonstration; allow overwriting (--overwrite), or choose another", where=folder
+            f"holds an earlier demonstration; {ALLOW}, or choose another",
+            where=folder,
         )
 
 
