@@ -301,10 +301,10 @@ def _downloads(
         return ()
     darks = tuple(dark for period in periods for dark in period.darks if dark.flt and not dark.too_short)
     if missing:
-        size = sum(dark.size or 0 for dark in darks if dark.exposure in missing)
-        problems.note(
-            f"{len(missing)} darks will be fetched from the archive ({size / 1e6:.0f} MB), and the plan made anew"
-        )
+        sizes = [dark.size for dark in darks if dark.exposure in missing]
+        known = sum(size for size in sizes if size is not None)
+        size = "size unknown" if None in sizes else f"{known / 1e6:.0f} MB"
+        problems.note(f"{len(missing)} darks will be fetched from the archive ({size}), and the plan made anew")
     return darks
 
 
