@@ -97,7 +97,7 @@ def examine(
     """
     ref_dir = folder.absolute().parent / "ref" if ref_dir is None else ref_dir
     try:
-        mast, wrong = archive_settings(mast_server, environment).server or MAST_SERVER, ""
+        mast = archive_settings(mast_server, environment).server or MAST_SERVER
         wrong = bad_token(environment.get("MAST_API_TOKEN")) or bad_variable(mast, environment, REQUESTS)
     except GpuctiError as error:
         mast, wrong = "", str(error)
@@ -298,7 +298,7 @@ def _ask(servers: Sequence[str], timeout: float, environment: Mapping[str, str])
 
     def ask(url: str) -> None:
         try:
-            with urllib.request.urlopen(url, timeout=timeout):
+            with urllib.request.build_opener().open(url, timeout=timeout):
                 answers[url] = ""
         except urllib.error.HTTPError as error:
             answers[url] = "" if error.code < 500 else f"answers with error {error.code}"

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 #: What the operating system locks: an empty file, which stays.
 LOCK_NAME = ".gpucti.io.lock"
 #: Who holds the folder; goes with the run, unless that is killed.
-HOLDER_NAME = ".gpucti.io.holder"
+HOLDER_NAME = ".gpucti-holder"
 
 
 class _Holder(NamedTuple):
