@@ -100,7 +100,8 @@ def folder_lock(folder: Path) -> Iterator[None]:
                     path.unlink()
     finally:
         if lock is not None:
-            lock.release()
+            with suppress(OSError):  # a server of files that is gone by now: the lock ends with the process
+                lock.release()
 
 
 def _lock(folder: Path) -> tuple[BaseFileLock | None, OSError | None]:
