@@ -31,9 +31,9 @@ from gpucti.demo.measure import (
 )
 from gpucti.demo.picture import draw
 from gpucti.errors import OutputExistsError
-from gpucti.io.atomic import atomic_output
+from gpucti.io.atomic import ALLOW, atomic_output
 from gpucti.io.exposure import Exposure
-from gpucti.io.lock import LOCK_NAME, folder_lock
+from gpucti.io.lock import HOLDER_NAME, LOCK_NAME, folder_lock
 from gpucti.pipeline.running.run import Report, correct
 from gpucti.progress import Event, Progress
 from gpucti.synthetic import Observation, Visit, simulate_visit
@@ -208,7 +208,8 @@ def _refuse(folder: Path, *, overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise OutputExistsError("is a file; expected a folder, or a name that is free", where=folder)
-    if all(entry.name == LOCK_NAME for entry in folder.iterdir()):  # one that was stopped at once leaves its lock
+    ours = (LOCK_NAME, HOLDER_NAME)  # left by one that was stopped at once
+    if all(entry.name in ours for entry in folder.iterdir()):
         return
     readme = folder / README
     known = readme.is_file() and readme.read_bytes().startswith(_TITLE.encode())
@@ -216,7 +217,8 @@ def _refuse(folder: Path, *, overwrite: bool) -> None:
         raise OutputExistsError("is not empty; choose another folder", where=folder)
     if not overwrite:
         raise OutputExistsError(
-            "holds an earlier demonstration; allow overwriting (--overwrite), or choose another", where=folder
+            f"holds an earlier demonstration; {ALLOW}, or choose another",
+            where=folder,
         )
 
 

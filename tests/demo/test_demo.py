@@ -177,7 +177,7 @@ def test_an_earlier_demonstration_is_kept(demo: DemoResult, capsys: pytest.Captu
     before = demo.picture.stat()
     assert cli.main(["demo", str(demo.folder)]) == 1
     err = capsys.readouterr().err
-    assert "holds an earlier demonstration; allow overwriting (--overwrite)" in err
+    assert "holds an earlier demonstration; allow overwriting (--overwrite; " in err
     assert demo.picture.stat() == before
 
 
