@@ -53,7 +53,19 @@ class ReferenceFileError(GpuctiError, ValueError):
 
 
 class BackendUnavailable(GpuctiError, RuntimeError):
-    """A backend was asked for by name and cannot run here; the message says why."""
+    """A backend was asked for by name and cannot run here; the message says why.
+
+    Attributes
+    ----------
+    found, remedy : str
+        What stands in the way, and what mends it; the message is ``found; remedy``.
+    broken : bool
+        What it needs is there and fails; not set where nothing is wrong, as on a machine without a GPU.
+    """
+
+    def __init__(self, reason: object = "", *, where: object = "", remedy: str = "", broken: bool = False) -> None:
+        super().__init__(f"{reason}; {remedy}" if remedy else reason, where=where)
+        self.found, self.remedy, self.broken = str(reason), remedy, broken
 
 
 class OutputExistsError(GpuctiError, FileExistsError):
