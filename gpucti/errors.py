@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
+#: Characters of a foreign message that are quoted.
+QUOTED = 300
+
 
 class GpuctiError(Exception):
     """Base of every error that gpucti raises on purpose.
@@ -138,3 +141,10 @@ class SomeFailedError(GpuctiError, RuntimeError):
         error = cls(f"{len(failures)} of {total} could not be treated, the others are done:{lines}")
         error.failures, error.done = tuple(failures), tuple(done)
         return error
+
+
+def in_brief(error: BaseException) -> str:
+    """Return a foreign error in one line, not too long, with its kind unless that is the usual one of an import."""
+    text = " ".join(str(error).split())
+    text = f"{text[:QUOTED]} ..." if len(text) > QUOTED else text
+    return text if text and isinstance(error, ImportError) else f"{type(error).__name__}{text and ': '}{text}"

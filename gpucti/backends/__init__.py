@@ -73,6 +73,21 @@ def available() -> list[Available]:
     return rows
 
 
+def compiled_code() -> Available | None:
+    """Return where Numba's compiled code is kept, or why it cannot be kept; None where Numba does not run.
+
+    A file is written there, read and removed.
+    """
+    try:
+        from gpucti.backends._numba import NumbaBackend
+
+        store = NumbaBackend().store
+    except BackendUnavailable:
+        return None
+    store.probe()
+    return Available("compiled code", not store.problem, store.problem or str(store.folder), store.remedy)
+
+
 def _first_of(names: tuple[str, ...], threads: int | None) -> Backend:
     reasons: list[BackendUnavailable] = []
     for name in names:

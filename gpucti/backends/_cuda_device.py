@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gpucti.backends._optional import in_brief, is_absent, needed
+from gpucti.backends._optional import is_absent, needed
 from gpucti.backends.base import (
     MAX_NOISE_STEPS,
     MIN_NOISE_STEPS,
@@ -22,7 +22,7 @@ from gpucti.backends.base import (
     REPAIR_TAPER,
     Array,
 )
-from gpucti.errors import BackendUnavailable, GpuctiError
+from gpucti.errors import BackendUnavailable, GpuctiError, in_brief
 from gpucti.model.traps import AGES, REFERENCE_ROW, TAIL
 
 #: Lanes of a warp.

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gpucti.backends._host import HostArrays, noise_steps
-from gpucti.backends._optional import in_brief, is_absent, needed
+from gpucti.backends._optional import is_absent, needed
 from gpucti.backends.base import (
     MAX_NOISE_STEPS,
     MIN_NOISE_STEPS,
@@ -23,7 +23,7 @@ from gpucti.backends.base import (
     check_stack,
     check_traps,
 )
-from gpucti.errors import BackendUnavailable
+from gpucti.errors import BackendUnavailable, in_brief
 from gpucti.model.traps import TrapTable
 from gpucti.options import CorrectionOptions
 
@@ -38,6 +38,7 @@ class NumbaBackend(HostArrays):
     def __init__(self, threads: int | None = None) -> None:
         self._numba, self._kernels = _load()
         self._threads = threads
+        self.store: Any = self._kernels.STORE
 
     def describe(self) -> str:
         """See `Backend.describe`."""

@@ -11,6 +11,7 @@ import hashlib
 import os
 import pickle
 import sys
+import tempfile
 import warnings
 from collections.abc import Mapping
 from importlib import import_module
@@ -22,12 +23,14 @@ import llvmlite
 import numba
 
 from gpucti._version import __version__
-from gpucti.backends._optional import in_brief
+from gpucti.errors import in_brief
 
 #: What the compiled code depends on: the kernels, and the modules whose constants are compiled into them.
 SOURCES = (("gpucti.backends", "_numba_kernels.py"), ("gpucti.backends", "base.py"), ("gpucti.model", "traps.py"))
 #: What mends nearly everything.
 REMEDY = "delete that folder, or set NUMBA_CACHE_DIR to a folder that can be written to"
+#: What `Store.probe` writes.
+_PROBE = bytes(range(256)) * 256
 
 
 class Store:
@@ -37,31 +40,50 @@ class Store:
     ----------
     folder : Path or None
         Where the code is kept; made when the first code is written. None if there is no place for it.
-    problem : str
-        The first thing that went wrong, as it was told the user; empty if nothing did.
+    problem, remedy : str
+        The first thing that went wrong, and what mends it, as it was told the user; empty if nothing did.
     in_use : bool
         Whether code is read and written: not any more once that has failed.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
-        self.problem = ""
+        self.problem = self.remedy = ""
         self.in_use = True
 
     def write_off(self, why: str, remedy: str = REMEDY) -> None:
         """Keep no more code, and say why; what is compiled stays in memory."""
         self.in_use = False
         place = "" if self.folder is None else f"{self.folder}: "
-        self._say(f"compiled code cannot be kept, each process compiles anew: {place}{why}; {remedy}")
+        self._say(f"compiled code cannot be kept, each process compiles anew: {place}{why}", remedy)
 
     def damaged(self, why: str) -> None:
         """Say that code which was read is damaged; it is compiled and written again."""
-        self._say(f"compiled code was damaged and is made anew: {self.folder}: {why}; if it comes again, {REMEDY}")
+        self._say(f"compiled code was damaged and is made anew: {self.folder}: {why}", f"if it comes again, {REMEDY}")
 
-    def _say(self, text: str) -> None:
+    def probe(self) -> None:
+        """Write and read a file in the folder, and remove it; write the store off if that fails."""
+        if not self.in_use or self.folder is None:
+            return
+        try:
+            make_folder(self.folder)
+            with tempfile.TemporaryFile(dir=self.folder) as file:
+                file.write(_PROBE)
+                file.seek(0)
+                if file.read() != _PROBE:
+                    raise OSError("what was written is not what is read")
+        except OSError as error:
+            self.write_off(in_brief(error))
+
+    def _say(self, problem: str, remedy: str) -> None:
         if not self.problem:
-            self.problem = text
-            warnings.warn(text, stacklevel=2)
+            self.problem, self.remedy = problem, remedy
+            warnings.warn(f"{problem}; {remedy}", stacklevel=2)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder if need be, for its owner alone: what is read from it is run."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def open_store(environment: Mapping[str, str] = os.environ) -> Store:
@@ -117,7 +139,7 @@ def _cache_class(store: Store) -> Any:
             return cls(function, file)
 
         def ensure_cache_path(self) -> None:
-            Path(self.get_cache_path()).mkdir(mode=0o700, parents=True, exist_ok=True)  # what is read here is run
+            make_folder(Path(self.get_cache_path()))
 
         def get_cache_path(self) -> str:
             return str(store.folder)

@@ -8,11 +8,9 @@ from contextlib import contextmanager
 import numpy as np
 
 from gpucti.backends.base import Backend
-from gpucti.errors import BackendUnavailable, GpuctiError
+from gpucti.errors import BackendUnavailable, GpuctiError, in_brief
 from gpucti.options import CorrectionOptions
 
-#: Characters of a foreign message that are quoted.
-QUOTED = 300
 #: What `prove` corrects: rows and columns enough for every step of the noise split.
 _SHAPE = (1, 4, 4)
 _OPTIONS = CorrectionOptions(read_noise=5.0, noise_model=1, oversub_thresh=-15.0, sim_nit=1, shft_nit=1)
@@ -32,13 +30,6 @@ def needed(found: str, remedy: str, *, broken: bool = True) -> Iterator[None]:
 def is_absent(package: str, error: Exception) -> bool:
     """Tell whether an import failed because the package is not there; else it is, and does not work."""
     return isinstance(error, ModuleNotFoundError) and error.name == package
-
-
-def in_brief(error: BaseException) -> str:
-    """Return a foreign error in one line, with its kind unless that is the usual one of an import."""
-    text = " ".join(str(error).split())
-    text = f"{text[:QUOTED]} ..." if len(text) > QUOTED else text
-    return text if text and isinstance(error, ImportError) else f"{type(error).__name__}{text and ': '}{text}"
 
 
 def prove(backend: Backend) -> Backend:

@@ -113,7 +113,7 @@ def test_many_damaged_functions_are_one_warning(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.warns(UserWarning) as said:
         assert [compiled(store, function)(1.0) for function in (double, triple)] == [2.0, 3.0]
-    assert [str(one.message) for one in said] == [store.problem]
+    assert [str(one.message) for one in said] == [f"{store.problem}; {store.remedy}"]
     assert from_store(tmp_path, double) and from_store(tmp_path, triple)
 
 
@@ -143,6 +143,18 @@ def test_a_folder_that_is_a_file(place: str, tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="NotADirectoryError|FileExistsError"):
         assert not from_store(tmp_path / place)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_probe(tmp_path: Path) -> None:
+    """Oracle: nothing stays; a folder that cannot be is said like any other fault."""
+    store = Store(tmp_path / "a" / "b")
+    store.probe()
+    assert store.in_use and not store.problem and not list((tmp_path / "a" / "b").iterdir())
+    (tmp_path / "file").write_text("")
+    store = Store(tmp_path / "file")
+    with pytest.warns(UserWarning, match="each process compiles anew"):
+        store.probe()
+    assert str(tmp_path / "file") in store.problem and "NUMBA_CACHE_DIR" in store.remedy and not store.in_use
 
 
 def test_another_inside_of_numba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

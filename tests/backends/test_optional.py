@@ -18,8 +18,8 @@ import gpucti
 from gpucti.backends import Available, available, get_backend
 from gpucti.backends._cuda_device import Gpu
 from gpucti.backends._numpy import NumpyBackend
-from gpucti.backends._optional import QUOTED, in_brief, needed, prove
-from gpucti.errors import BackendUnavailable, InputError
+from gpucti.backends._optional import needed, prove
+from gpucti.errors import QUOTED, BackendUnavailable, InputError, in_brief
 
 PACKAGE = Path(gpucti.__file__).parent.parent
 #: What looks at all backends, and takes the one that ``auto`` takes, in one process; then by name, with all text.
