@@ -149,7 +149,7 @@ def _load() -> tuple[Any, Any]:
     """Return Numba and the kernels; raise `BackendUnavailable` for whatever an import of Numba may raise."""
     variables = ", ".join(f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_"))
     told = f"; set here: {variables}" if variables else ""
-    remedy = "unset or correct these variables" if variables else "pip install --upgrade numba numpy"
+    remedy = f"{'correct or unset these, or ' if variables else ''}pip install --upgrade numba numpy"
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("ignore")

@@ -41,8 +41,9 @@ def prove(backend: Backend) -> Backend:
         It cannot, for whatever reason, or gives wrong numbers.
     """
     image = np.linspace(100.0, 130.0, num=np.prod(_SHAPE)).reshape(_SHAPE)
-    found = f"backend {backend.name!r}: {backend.describe()}, cannot compute"
+    found = f"backend {backend.name!r}: what it needs is installed but cannot compute"
     with needed(found, "another backend can: --device cpu or numpy"):
+        backend.describe()
         signal, noise = (backend.asnumpy(part) for part in backend.split_noise(backend.asarray(image), _OPTIONS))
         if not np.allclose(signal + noise, image, rtol=1e-12) or not np.any(noise):
             raise ArithmeticError("wrong numbers for a tiny image")

@@ -200,6 +200,14 @@ def test_the_folder_of_the_platform(platform: str, environment: dict[str, str], 
     assert user_cache(environment, platform) == (None if expected is None else Path(expected))
 
 
+def test_nothing_is_compiled_beside_the_sources() -> None:
+    """Oracle: the text: one place makes Numba's functions, and it keeps their code in the store."""
+    texts = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+    kernels = Path(_numba_kernels.__file__)
+    assert [path for path, text in texts.items() if "njit" in text or "@jit" in text] == [kernels]
+    assert texts[kernels].count("njit(") == 1 and "cache=True" not in texts[kernels]
+
+
 def test_numbas_variable_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Oracle: the variable; versions are apart below it."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))

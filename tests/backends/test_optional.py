@@ -16,6 +16,7 @@ import pytest
 
 import gpucti
 from gpucti.backends import Available, available, get_backend
+from gpucti.backends._cuda import CudaBackend
 from gpucti.backends._cuda_device import Gpu
 from gpucti.backends._numpy import NumpyBackend
 from gpucti.backends._optional import needed, prove
@@ -94,7 +95,8 @@ def look(
         (f"{CUPY}runtime.getDeviceCount = lambda: 1 / 0", "no GPU answers (ZeroDivisionError: division by zero)"),
         (f"{CUPY}Device.__enter__ = lambda self: exec('raise RuntimeError(\"{DRIVER}\")')", f"RuntimeError: {DRIVER}"),
         (f"{CUPY}empty_like = lambda a: exec('raise MemoryError(\"of the device\")')", "MemoryError: of the device"),
-        (CUPY, "backend 'cuda': Fake, 1 GiB, CuPy 13.0.0, CUDA 12.4, cannot compute (AttributeError: "),
+        (f"{CUPY}runtime.runtimeGetVersion = lambda: 1 / 0", "installed but cannot compute (ZeroDivisionError: "),
+        (CUPY, "backend 'cuda': what it needs is installed but cannot compute (AttributeError: "),
     ],
 )
 def test_a_broken_cupy(text: str, words: str, look: Callable[[str, str], Broken]) -> None:
@@ -184,6 +186,12 @@ def test_wrong_numbers_are_no_backend() -> None:
     with pytest.raises(BackendUnavailable, match="cannot compute .*wrong numbers"):
         prove(Wrong())
     assert prove(NumpyBackend()).name == "numpy"
+
+
+def test_the_kernels_of_cuda_are_proved(cuda: CudaBackend) -> None:
+    """Oracle: on the host, the launches of a noise split and nothing more."""
+    assert prove(cuda) is cuda
+    assert cuda._gpu.launched == ["split_noise", "choose_steps", "split_noise", "limit_noise"]
 
 
 def test_what_is_said_of_a_foreign_error() -> None:
