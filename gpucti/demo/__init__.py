@@ -35,6 +35,7 @@ from gpucti.io.atomic import ALLOW, atomic_output
 from gpucti.io.exposure import Exposure
 from gpucti.io.lock import HOLDER_NAME, LOCK_NAME, folder_lock
 from gpucti.pipeline.running.run import Report, correct
+from gpucti.plots.style import require_matplotlib
 from gpucti.progress import Event, Progress
 from gpucti.synthetic import Observation, Visit, simulate_visit
 
@@ -118,11 +119,14 @@ def run_demo(
     ------
     OutputExistsError
         The folder is not empty, and holds no demonstration or `overwrite` is not set.
+    GpuctiError
+        There is no matplotlib that works.
     FolderInUseError
         Another demonstration runs in the folder.
     """
     folder = Path(folder).absolute()
     backend = get_backend(device)
+    require_matplotlib()  # now, not after all the work
     parts = _Parts(progress)
     _refuse(folder, overwrite=overwrite)
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from gpucti.io.atomic import atomic_output, refuse_existing
 from gpucti.io.exposure import Exposure
 from gpucti.io.inputs import Files, expand_files
 from gpucti.plots.extracted import QUANTITIES, is_extracted, read_spectra
+from gpucti.plots.style import require_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,6 +90,7 @@ def plot_files(
         raise InputError(
             f"{table} is an extracted spectrum, {image} is not: they do not go into one picture; draw them apart"
         )
+    require_matplotlib()
     from matplotlib.figure import Figure
 
     canvas = Figure() if figure is None else figure
