@@ -45,11 +45,17 @@ class Calibrated:
         One sentence for each product that the header asks for and that was not made.
     trailer : str
         What was done, a line per step: the text of the ``_trc.txt`` file.
+    doubts : tuple of str
+        One sentence for each thing that was made and may be wrong.
+    engine : str
+        Name of the engine that made it.
     """
 
     products: Mapping[str, Path]
     omitted: tuple[str, ...] = ()
     trailer: str = ""
+    doubts: tuple[str, ...] = ()
+    engine: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ def require_found(exposure: StisKeywords, needed: Sequence[Required]) -> None:
 
 
 class Engine(Protocol):
-    """Calibrates single exposures. Holds nothing between calls; its `References` keep the reference files.
+    """Calibrates single exposures; its `References` keep the reference files.
 
     Exposures carry the path of the file they are, or would be: temperature (EPC) files and wavecals are looked for
     beside it. Inputs are never changed. Errors: `InputError` for the exposure, `ReferenceFileError` for what it is
@@ -144,3 +150,6 @@ class Engine(Protocol):
             From CalSTIS's kind to the suffix of the file, ``{"flt": "flc"}``: ``<root>_<suffix>.fits``, where root is
             the name of ``exposure.path`` up to its first underscore. FILENAME is right in every product.
         """
+
+    def close(self) -> None:
+        """End the processes that it holds between calls, if any; the next call starts them anew."""

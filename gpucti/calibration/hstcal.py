@@ -172,7 +172,10 @@ class HstcalEngine:
                 else:
                     _write_table(folder.path / folder.product(kind), path)
             log.info("%s: %s", exposure.path.name, ", ".join(path.name for path in paths.values()) or "no products")
-            return Calibrated(paths, (), folder.trailer)
+            return Calibrated(paths, (), folder.trailer, engine=self.name)
+
+    def close(self) -> None:
+        """Do nothing: no process is held."""
 
     @contextmanager
     def _work_folder(self, exposure: Exposure) -> Iterator[_WorkFolder]:

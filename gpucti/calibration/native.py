@@ -132,7 +132,8 @@ class NativeEngine:
         made = self._make(exposure, wavecal if work.wavecal else None, work, kinds, distortion, trailer)
         omitted |= made.omitted
         sentences = tuple(_sentence(what, reason, suffixes) for what, reason in omitted.items())
-        for sentence in sentences:
+        doubts = tuple(f"{reason}." for reason in made.doubts)
+        for sentence in (*sentences, *doubts):
             trailer.say(sentence)
         products = {kind: path for kind, path in paths.items() if kind in made.images or kind in made.tables}
         for kind, path in products.items():
@@ -142,7 +143,10 @@ class NativeEngine:
                 _stamped(made.images[kind]).write(path)
             trailer.say(f"{path.name} written: {MEANING[kind]}")
         log.info("%s: %s", exposure.path.name, ", ".join(path.name for path in products.values()) or "no products")
-        return Calibrated(products, sentences, trailer.text)
+        return Calibrated(products, sentences, trailer.text, doubts, self.name)
+
+    def close(self) -> None:
+        """Do nothing: no process is held."""
 
     def _make(
         self,

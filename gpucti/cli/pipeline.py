@@ -89,7 +89,7 @@ def correct_command(
         if not bare:
             click.echo(plan_text(it))
         write_json(plan_data(it), json_file)
-        return EXIT_FAILED if it.problems else None
+        return EXIT_FAILED if it.problems or it.failures else None
     with stages(QUIET if bare else verbose) as (say, progress), messages(say, verbose):
         report = correct(*folders, progress=progress, **options)
         for note in report.notes:
@@ -97,10 +97,10 @@ def correct_command(
     if verbose > QUIET and not bare:
         click.echo(report.summary())
     else:  # not so quiet that a product could be missed
-        for sentence in report.omitted:
-            tell(f"not made: {sentence}")
+        for line in report.warnings():
+            tell(line)
     write_json(report.data(), json_file)
-    return None
+    return EXIT_FAILED if report.failures else None
 
 
 @click.group("superdark")
