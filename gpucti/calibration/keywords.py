@@ -72,7 +72,7 @@ def require_keywords(exposure: StisKeywords) -> None:
                 keyword.read(cards, keyword.name)
             except InputError as error:
                 errors.append(error)
-    _ = exposure.amp, exposure.origin  # each raises for what makes no sense
+    _ = exposure.amp  # raises for what makes no sense
     if len(errors) == 1:
         raise errors[0]
     if errors:

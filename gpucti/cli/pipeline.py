@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +96,12 @@ def correct_command(
         for note in report.notes:
             say(f"note: {note}")
     if verbose > QUIET and not bare:
-        click.echo(report.summary())
+        click.echo(replace(report, failures=()).summary())
     else:  # not so quiet that a product could be missed
-        for line in report.warnings():
+        for line in replace(report, failures=()).warnings():
             tell(line)
+    for failure in report.failures:
+        tell(f"FAILED {failure}")
     write_json(report.data(), json_file)
     return EXIT_FAILED if report.failures else None
 
