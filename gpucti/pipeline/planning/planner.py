@@ -38,6 +38,7 @@ from gpucti.pipeline.planning.science import (
     waiting_task,
 )
 from gpucti.pipeline.planning.tasks import Folders, Plan, ScienceTask, SuperdarkTask, Tools
+from gpucti.pipeline.planning.unusable import remembered
 from gpucti.references.crds import CrdsSetup, crds_setup
 from gpucti.references.names import run_environment
 
@@ -202,6 +203,8 @@ def _work(
             DarkNeed(headers, period_by_path[headers.path]) for headers in exposures if headers.path in period_by_path
         ]
         with problems.collecting():
+            if options.ignore_missing and not options.clean_all:
+                unusable = {**remembered(folders.ref, found.values()), **unusable}
             darks = DarksFound(found, unreadable, unusable)
             superdarks = plan_superdarks(needs, darks, folders, options, tools, problems)
     downloads = _downloads(needed_periods, superdarks.missing, options, problems)

@@ -23,6 +23,7 @@ from gpucti.pipeline.planning.planner import plan as make_plan, replan_without
 from gpucti.pipeline.planning.science import require_science_folder
 from gpucti.pipeline.planning.tasks import Plan, ScienceTask, Tools
 from gpucti.pipeline.planning.text import plan_text
+from gpucti.pipeline.planning.unusable import remember
 from gpucti.pipeline.running.darks import DarksDone, make_superdarks
 from gpucti.pipeline.running.downloads import keep_anneals, with_darks
 from gpucti.pipeline.running.science import ScienceDone, calibrate_science
@@ -218,6 +219,9 @@ def _darks(plan: Plan, tools: Tools, run_log: RunLog) -> tuple[Plan, DarksDone]:
     superdarks, corrected = list(done.superdarks), done.corrected
     while done.bad_darks and plan.options.ignore_missing:
         unusable |= {Path(failure.item): failure.reason for failure in done.bad_darks}
+        remember(
+            plan.folders.ref, {dark.file: unusable[dark.file.path] for dark in plan.darks if dark.file.path in unusable}
+        )
         run_log.say("without these darks:")
         plan = replan_without(plan, unusable)
         plan.require_runnable()
