@@ -14,6 +14,16 @@ from gpucti.io.exposure import Exposure, StisKeywords
 #: What CalSTIS calls its products, in the order it makes them.
 KINDS = ("crj", "flt", "sx2", "x2d", "sx1", "x1d")
 
+#: What the products are called in messages.
+MEANING = {
+    "crj": "combined image",
+    "flt": "single images",
+    "sx2": "combined and rectified",
+    "x2d": "rectified",
+    "sx1": "extracted spectrum of the combined image",
+    "x1d": "extracted spectrum",
+}
+
 
 class Required(NamedTuple):
     """A reference file that calibrating one exposure needs.
@@ -102,6 +112,11 @@ def product_paths(
     for path in paths.values():
         refuse_existing(path, overwrite=False)
     return paths
+
+
+def sentence_on(what: str, reason: str, suffixes: Mapping[str, str]) -> str:
+    """Return why something is not made as a sentence that says what, if `what` is a kind of product."""
+    return f"No {suffixes.get(what, what)} ({MEANING[what]}): {reason}." if what in MEANING else f"{reason}."
 
 
 def require_found(exposure: StisKeywords, needed: Sequence[Required]) -> None:

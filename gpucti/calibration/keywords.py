@@ -51,7 +51,7 @@ NEEDED = (
     Keyword("CENWAVE", Cards.whole, steps=_SPECTRA),
     Keyword("APERTURE", Cards.text, steps=_SPECTRA),
     Keyword("PROPAPER", Cards.text, steps=("WAVECORR",)),  # which rows of the wavecal
-    Keyword("CD2_2", Cards.number, of_imset=True, steps=("X1DCORR",)),  # plate scale
+    Keyword("CD2_2", Cards.number, of_imset=True, steps=("X1DCORR",), unless="BLEVCORR"),  # plate scale
     Keyword("MEANDARK", Cards.number, of_imset=True, steps=("X1DCORR",), unless="DARKCORR"),  # errors, here and next
     Keyword("NCOMBINE", Cards.whole, of_imset=True, steps=("X1DCORR",), unless="CRCORR"),
 )
