@@ -219,7 +219,7 @@ class _WorkFolder:
     path: Path
     exposure: Exposure
     environment: Mapping[str, str] | None
-    stistools: Stistools
+    stistools: Stistools = field(default_factory=Stistools)
     variables: dict[str, str] = field(default_factory=dict)
     trailer: str = ""
 

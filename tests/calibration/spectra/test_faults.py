@@ -177,7 +177,7 @@ def test_a_shift_out_of_noise_is_said(undone: Case) -> None:
     assert "not made:" not in report.summary() and "doubtful: " in report.summary()
 
 
-# ---- what ends the spectrum, and the spectrum alone ----------------------------------------------------------------------------------
+# ---- what ends the spectrum, and the spectrum alone ------------------------------------------------------
 
 
 @pytest.mark.slow
