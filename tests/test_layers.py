@@ -87,7 +87,7 @@ COVERED_BY = {
     "backends/test_interface.py": "backends/base",
     "backends/test_parity.py": "backends/_host backends/_numba backends/_numba_kernels backends/_numpy",
     "backends/test_kernels_on_host.py": "backends/_cuda_device",
-    "calibration/test_stistools.py": "calibration/_hstcal_child calibration/_stistools",
+    "calibration/test_stistools.py": "calibration/_hstcal_child",
     "calibration/test_native.py": "calibration/auto calibration/base calibration/switches",
     "calibration/test_reffiles.py": "calibration/refdata",
     "calibration/basic2d/test_basic2d.py": "calibration/basic2d/setup",
