@@ -178,6 +178,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_it_dies_with_its_parent(imports: Path, tmp_path: Path) -> None:
     """Killed without warning, a run leaves no process behind."""
     environment = dict(os.environ)

@@ -200,7 +200,7 @@ def _run(plan: Plan, progress: Progress | None) -> Report:
             repaired=sum(count for exposure in done for count in exposure.repairs),
             seconds=run_log.seconds | {"whole": time.perf_counter() - begin},
             backend=tools.backend.name,
-            engine=_engines(done),
+            engine=engine_names(done),
             log=run_log.logfile,
         )
         for line in report.summary().splitlines():
@@ -247,7 +247,7 @@ def _with_superdarks(plan: Plan, darks: DarksDone) -> tuple[list[ScienceTask], l
     return ready, blocked
 
 
-def _engines(done: Sequence[ScienceDone]) -> str:
+def engine_names(done: Sequence[ScienceDone]) -> str:
     """Return what calibrated, the engine of most exposures first."""
     first, *others = Counter(exposure.engine for exposure in done).most_common() or [("none", 0)]
     return ", ".join(

@@ -17,7 +17,8 @@ from gpucti import cli as command
 from gpucti.compat import stis_cti
 from gpucti.errors import Failure, SomeFailedError
 from gpucti.pipeline.planning.planner import plan
-from gpucti.pipeline.running.run import Report, correct, run
+from gpucti.pipeline.running.run import Report, correct, engine_names, run
+from gpucti.pipeline.running.science import ScienceDone
 from support.visits import Case, Contents, case_of, edit, finished_copy, leftovers, outputs, put, seen, truncated
 
 IMAGE, SPECTRUM = "ogv101010", "ogv102010"
@@ -231,6 +232,20 @@ def test_under_the_name_of_stis_cti(finished: Case, tmp_path: Path, monkeypatch:
     with pytest.raises(SomeFailedError, match=r"b_raw.fits: damaged") as caught:
         stis_cti(*finished.folders, 1)
     assert (caught.value.failures, caught.value.done) == (report.failures, report.products)
+
+
+def done_by(engine: str) -> ScienceDone:
+    return ScienceDone("o1", (), (), (), (), engine)
+
+
+@pytest.mark.parametrize(("engines", "told"), [
+    ([], "none"), (["native", "native"], "native"), (["hstcal"], "hstcal"),
+    (["hstcal", "native", "native"], "native, hstcal for 1 exposure"),
+    (["native"] * 3 + ["hstcal"] * 2, "native, hstcal for 2 exposures"),
+])  # fmt: skip
+def test_the_engine_is_what_calibrated(engines: list[str], told: str) -> None:
+    """Oracle: definition; ``auto`` calibrates nothing."""
+    assert engine_names([done_by(engine) for engine in engines]) == told
 
 
 def test_the_report_says_what_calibrated_and_what_is_doubtful(finished: Case, tmp_path: Path) -> None:
