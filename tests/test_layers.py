@@ -93,7 +93,7 @@ COVERED_BY = {
     "backends/test_interface.py": "backends/base",
     "backends/test_parity.py": "backends/_host backends/_numba backends/_numba_kernels backends/_numpy",
     "backends/test_kernels_on_host.py": "backends/_cuda_device",
-    "calibration/test_hstcal.py": "calibration/_hstcal_child",
+    "calibration/test_stistools.py": "calibration/_hstcal_child",
     "calibration/test_native.py": "calibration/auto calibration/base calibration/switches",
     "calibration/test_reffiles.py": "calibration/refdata",
     "calibration/basic2d/test_basic2d.py": "calibration/basic2d/setup",
@@ -121,7 +121,9 @@ COVERED_BY = {
     "io/test_exposure.py": "io/fitsfile io/fitstables io/atomic",
     "io/test_selection.py": "io/headers io/dates compat",
     "model/test_pctetab.py": "model/pctetab_checks",
-    "pipeline/planning/test_planner.py": "pipeline/planning/science pipeline/planning/tasks",
+    "pipeline/planning/test_planner.py": (
+        "pipeline/planning/exposures pipeline/planning/science pipeline/planning/tasks"
+    ),
     "pipeline/running/test_downloads.py": "cli/archive",
     "pipeline/running/test_run.py": (
         "cli/pipeline pipeline/options pipeline/planning/text pipeline/running/darks pipeline/running/science progress"

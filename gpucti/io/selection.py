@@ -12,7 +12,7 @@ from pathlib import Path
 from astropy.io import fits
 
 from gpucti.detector import FULL_COLS, FULL_ROWS, OVERSCAN_COLS, OVERSCAN_ROWS
-from gpucti.errors import InputError, MissingFileError
+from gpucti.errors import Failure, InputError, MissingFileError
 from gpucti.io.cards import Cards
 from gpucti.io.dates import format_utc
 from gpucti.io.exposure import ExposureHeaders
@@ -124,7 +124,13 @@ def _either(allowed: Collection[object]) -> str:
     return " or ".join(map(str, allowed))
 
 
-def find_science(folder: str | os.PathLike[str], *, allow: bool = False, crds_update: bool = False) -> list[Candidate]:
+def find_science(
+    folder: str | os.PathLike[str],
+    *,
+    allow: bool = False,
+    crds_update: bool = False,
+    faulty: list[Failure] | None = None,
+) -> list[Candidate]:
     """Return the files ``*_raw.fits`` and ``*_raw.fits.gz`` of a folder by name, each with a reason if it is refused.
 
     Each file is opened once, for its headers and its digest.
@@ -137,6 +143,8 @@ def find_science(folder: str | os.PathLike[str], *, allow: bool = False, crds_up
         Take the `LENIENT` limits in place of the `NORMAL` ones.
     crds_update : bool
         CRDS will be asked for references: IMPHTTAB need not be set yet.
+    faulty : list, optional
+        Gets the files that cannot be used, and why; they are not returned, and none of them is an error.
 
     Raises
     ------
@@ -147,29 +155,42 @@ def find_science(folder: str | os.PathLike[str], *, allow: bool = False, crds_up
         (unless `crds_update` is set).
     """
     limits = LENIENT if allow else NORMAL
-    candidates, unset = [], []
+    candidates: list[Candidate] = []
+    unset: list[Candidate] = []
     roots: dict[str, Path] = {}
     for path in list_files(folder, "raw") or _nowhere(Path(folder)):
-        candidate = _candidate(path, limits)
-        candidates.append(candidate)
-        if candidate.reason is not None:
-            continue
-        if not candidate.root:
-            raise InputError("the name starts with '_'; expected a root name such as o12345010_raw.fits", where=path)
-        if roots.setdefault(candidate.root, path) is not path:
-            raise InputError(
-                f"{path} and {roots[candidate.root]}: products of both would be called {candidate.root}_*.fits; treat "
-                "them in different folders"
-            )
-        if not crds_update and _photometry_without_table(candidate):
-            unset.append(path.name)
-    if unset:
+        try:
+            candidate = _candidate(path, limits)
+            if candidate.reason is None:
+                _require_root(candidate, roots)
+                if not crds_update and _photometry_without_table(candidate):
+                    unset.append(candidate)
+        except InputError as error:
+            if faulty is None:
+                raise
+            faulty.append(Failure.of(path, error))
+        else:
+            candidates.append(candidate)
+    if not unset:
+        return candidates
+    todo = "ask CRDS for it (--crds_update), or set the keyword"
+    if faulty is None:
+        names = ", ".join(candidate.path.name for candidate in unset)
+        raise InputError(f"PHOTCORR is PERFORM and IMPHTTAB is not set in {names}; {todo}", where=folder)
+    faulty += [Failure(str(each.path), f"PHOTCORR is PERFORM and IMPHTTAB is not set; {todo}") for each in unset]
+    return [candidate for candidate in candidates if candidate not in unset]
+
+
+def _require_root(candidate: Candidate, roots: dict[str, Path]) -> None:
+    """Raise unless products can be called after an exposure, and after none of `roots`, to which it is added."""
+    path = candidate.path
+    if not candidate.root:
+        raise InputError("the name starts with '_'; expected a root name such as o12345010_raw.fits", where=path)
+    if roots.setdefault(candidate.root, path) is not path:
         raise InputError(
-            f"PHOTCORR is PERFORM and IMPHTTAB is not set in {', '.join(unset)}; ask CRDS for it "
-            "(--crds_update), or set the keyword",
-            where=folder,
+            f"{path} and {roots[candidate.root]}: products of both would be called {candidate.root}_*.fits; treat "
+            "them in different folders"
         )
-    return candidates
 
 
 def _nowhere(folder: Path) -> list[Path]:

@@ -50,7 +50,8 @@ class RunOptions:
     all_weeks : bool
         Make the super-darks of all weeks of the anneal periods needed.
     single_dark_week : str
-        A week with one dark only has no weekdark: ``stop``, or use a ``basedark`` of the period's other darks.
+        A week with one dark only has no weekdark: ``stop`` at its exposures, which fail, or use a ``basedark`` of the
+        period's other darks.
     threads : int, optional
         Threads that compute on a CPU; by default all there are.
     read_noise, noise_model, oversub_thresh, sim_nit, shft_nit : optional

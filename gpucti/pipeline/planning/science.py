@@ -11,7 +11,7 @@ from typing import NamedTuple
 from gpucti.calibration.reffiles import References
 from gpucti.calibration.switches import required_references
 from gpucti.correction.provenance import RECIPE, recipe
-from gpucti.errors import InputError, MissingFileError
+from gpucti.errors import InputError, MissingFileError, OutputExistsError
 from gpucti.io.cards import Cards
 from gpucti.io.exposure import ExposureHeaders
 from gpucti.io.fitsfile import find_file, read_hdus
@@ -46,13 +46,10 @@ class SciencePlan(NamedTuple):
         What is to be done.
     deletions : list of Path
         Old files that go first.
-    problem : str or None
-        What stands in the way.
     """
 
     task: ScienceTask
     deletions: list[Path]
-    problem: str | None = None
 
 
 class DarkSources(NamedTuple):
@@ -89,7 +86,7 @@ def dark_sources(
     of_run: set[Path] = set()
     read = cache(read_primary)  # exposures of one week name one file
     for headers in exposures:
-        with problems.collecting(headers.path):
+        with problems.leaving_out(headers.path):
             if headers.switch("DARKCORR") != "PERFORM":
                 continue
             path = resolve_reference(headers.cards.file("DARKFILE"), headers.path.parent, environment)
@@ -105,8 +102,8 @@ def dark_sources(
 
 
 def waiting_task(headers: ExposureHeaders) -> ScienceTask:
-    """Return what stands in a plan for an exposure whose super-dark cannot be planned; such a plan does not run."""
-    return ScienceTask(headers, root_of(headers.path), "", None, "none can be made", "", False, "see below")
+    """Return what stands in a plan for an exposure whose darks are missing; such a plan does not run as it is."""
+    return ScienceTask(headers, root_of(headers.path), "", None, "darks are missing", "", False, "see below")
 
 
 def plan_science(
@@ -124,6 +121,8 @@ def plan_science(
     ------
     InputError, ReferenceFileError
         The exposure or a file that it needs cannot be used.
+    OutputExistsError
+        Old outputs are in its way.
     """
     root = root_of(headers.path)
     if superdark is not None:
@@ -149,10 +148,10 @@ def plan_science(
     strangers = [] if reuse else [path for path in old if _recipe_of(path) != digest]
     if strangers:
         names = ", ".join(path.name for path in strangers)
-        problem = (
-            f"{headers.path}: outputs of an earlier, different run exist: {names}; remove them, or let --clean do it"
+        raise OutputExistsError(
+            f"outputs of an earlier, different run exist: {names}; remove them, or let --clean do it",
+            where=headers.path,
         )
-        return SciencePlan(replace(task, why="old outputs are in the way, see below"), [], problem)
     return SciencePlan(task, [])
 
 
