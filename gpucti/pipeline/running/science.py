@@ -99,9 +99,11 @@ def _correct(
         exposure = replace(exposure, path=task.product(CORRECTED), sha256=raw.sha256, wavecal_names=raw.wavecal_names)
         if task.darkfile:
             exposure.primary["DARKFILE"] = task.darkfile
-        exposure.primary[RECIPE] = task.recipe
         exposures.append(exposure)
-    return correct_exposures(exposures, [tools.provenance] * len(exposures), tools.backend)
+    products = correct_exposures(exposures, [tools.provenance] * len(exposures), tools.backend)
+    for task, product in zip(tasks, products, strict=True):
+        product.exposure.primary[RECIPE] = task.recipe
+    return products
 
 
 def _calibrate(task: ScienceTask, bias_trailer: str, product: CtiProduct, engine: Engine) -> ScienceDone:
