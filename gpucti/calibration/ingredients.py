@@ -1,4 +1,4 @@
-"""What the products of an exposure are made of, besides its pixels: every file that is opened for it, and the engine."""
+"""What the products of an exposure are made of, besides its pixels: every file that is opened, and the engine."""
 
 from __future__ import annotations
 

@@ -99,9 +99,9 @@ def x1d(
     Outputs are called as the pipeline calls them: ``x1c`` from an ``flc``, ``s1c`` from a ``crc``, ``x1d`` from an
     ``flt``, ``sx1`` from a ``crj``; whether the pixels are CTI-corrected is taken from the header (PCTECORR). Without
     options the spectra are the pipeline's. The header says that they were extracted by hand, from what and with which
-    options (X1DPROG, X1DSHAI, X1DOPTS); a run of the pipeline does not take them for its own. Inputs are never
-    changed. A file from which no spectrum can be had costs the others nothing. Options are named as in ``stistools.x1d``; lengths are in unbinned pixels, None leaves a value to the
-    XTRACTAB, and a step to its switch in the header.
+    options (X1DPROG, X1DSHAI, X1DOPTS), and no run of the pipeline takes them for its own. A file without a spectrum
+    costs the others nothing; inputs are never changed. Options are named as in ``stistools.x1d``; lengths are in
+    unbinned pixels, None leaves a value to the XTRACTAB, and a step to its switch in the header.
 
     Parameters
     ----------

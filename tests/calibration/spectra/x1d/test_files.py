@@ -32,6 +32,7 @@ from gpucti.io.exposure import Exposure
 from support.extraction_cases import CASES, TABLES
 from support.recorded import extraction
 from support.stis_files import change, digest, listing
+from support.visits import Case, finished_copy
 
 RECORDED = extraction()
 CORRECTED = {"PCTECORR": "COMPLETE"}
@@ -221,7 +222,9 @@ def test_folders(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ReferenceFileError, match=r"XTRACTAB names 'oref\$.*oref stands for .*images/', .*\(--oref\)"):
         gpucti.x1d(images / "o1_flt.fits", tmp_path / "other", oref=images)
     monkeypatch.delenv("oref", raising=False)
-    with pytest.raises(ReferenceFileError, match=r"the environment variable oref is not set; .* option oref \(--oref\)"):
+    with pytest.raises(
+        ReferenceFileError, match=r"the environment variable oref is not set; .* option oref \(--oref\)"
+    ):
         gpucti.x1d(images / "o1_flt.fits", tmp_path / "other")
     with pytest.raises(InputError, match="oref is the folder"):
         gpucti.x1d(images / "o1_flt.fits", oref=tmp_path / "gone")
@@ -244,7 +247,9 @@ def test_a_bad_file_costs_the_others_nothing(own: Path, tmp_path: Path, capsys: 
     assert listing(tmp_path / "new") == [path.name for path in made]
     assert [failure.item for failure in caught.value.failures] == [str(image), str(empty), str(lost)]
     reasons = [failure.reason for failure in caught.value.failures]
-    for reason, word in zip(reasons, ("OBSTYPE is IMAGING", "no spectrum was extracted", "XTRACTAB names"), strict=True):
+    for reason, word in zip(
+        reasons, ("OBSTYPE is IMAGING", "no spectrum was extracted", "XTRACTAB names"), strict=True
+    ):
         assert word in reason
 
     assert cli.main(["x1d", *map(str, given), "-o", str(tmp_path / "again"), "--device", "numpy"]) == 1
@@ -310,6 +315,26 @@ def test_an_image_set_without_spectrum_is_said(tmp_path: Path, caplog: pytest.Lo
     [failure] = done[0].failures
     assert failure.startswith("No spectrum from image set 1: ")
     assert [record.levelno for record in caplog.records if failure in record.getMessage()] == [logging.WARNING]
+
+
+@pytest.mark.slow
+def test_the_pipeline_does_not_take_it_for_its_own(finished: Case, tmp_path: Path) -> None:
+    """Oracle: a table that was extracted with another box is not what a run makes; with --clean it is made anew."""
+    case = finished_copy(finished, tmp_path / "run")
+    [image] = (path for path in case.science.glob("*_flc.fits") if path.with_name(_x1c(path)).is_file())
+    before = fits.getdata(image.with_name(_x1c(image)))["FLUX"]
+    assert not [task for task in gpucti.plan(*case.folders, **case.options).science if not task.reuse]
+    [made] = gpucti.x1d(image, extrsize=21, oref=case.oref, device="cpu", overwrite=True)
+    assert made.name == _x1c(image) and not np.array_equal(fits.getdata(made)["FLUX"], before)
+    planned = gpucti.plan(*case.folders, **case.options)
+    assert [task.reuse for task in planned.science if task.path.name[:9] == image.name[:9]] == [False]
+    assert any(f"outputs of an earlier, different run exist: {made.name}" in text for text in planned.problems)
+    gpucti.correct(*case.folders, **case.options, clean=True)
+    np.testing.assert_array_equal(fits.getdata(made)["FLUX"], before)
+
+
+def _x1c(image: Path) -> str:
+    return image.name.replace("_flc", "_x1c")
 
 
 # ---- refusals ----------------------------------------------------------------------------------------------------
@@ -386,6 +411,29 @@ def test_missing_files(own: Path) -> None:
     [table] = gpucti.x1d(own / "case_flt.fits")
     with pytest.raises(InputError, match="SCI,1 is not an image extension"):
         gpucti.x1d(table)
+
+
+#: Words of the reason why no spectrum is extracted, by suffix of the name.
+REAL = {"raw": "", "sx1": "SCI,1 is not an image extension", "x1d": "FUV-MAMA"}
+
+
+def test_real_files(real_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Oracle: what the archive's files are: none is a calibrated image; each is refused with its own reason."""
+    paths = sorted(real_files.glob("*.fits"))
+    with pytest.raises(SomeFailedError) as caught:
+        gpucti.x1d(paths, tmp_path / "new")
+    assert not caught.value.done and not (tmp_path / "new").exists()
+    reasons = {Path(failure.item).name: failure.reason for failure in caught.value.failures}
+    assert set(reasons) == {path.name for path in paths}
+    for name, reason in reasons.items():
+        assert REAL.get(name.rpartition("_")[2].partition(".")[0], "") in reason
+    for name in ("o56502010_raw.fits", "o56502040_raw.fits", "o4sp040b0_raw.fits"):
+        assert "are PERFORM, the image is not calibrated yet" in reasons[name]
+    for name in ("o56502010_raw.fits", "odlm21010_sx1.fits", "odlm21050_x1d.fits"):
+        path = real_files / name
+        assert cli.main(["x1d", str(path)]) == 1
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"gpucti: error: {path}")
 
 
 # ---- the command -------------------------------------------------------------------------------------------------
