@@ -17,6 +17,7 @@ from astropy.io import fits
 import gpucti
 from gpucti.backends import get_backend
 from gpucti.calibration.base import Trailer
+from gpucti.calibration.hstcal import _write_table
 from gpucti.calibration.native import NativeEngine
 from gpucti.calibration.reffiles import References
 from gpucti.calibration.spectra.x2d.rectify import rectify
@@ -95,6 +96,21 @@ def x1d(folder: Path) -> Products:
     return gpucti.x1d(lying(folder / "o1_flt.fits"), device="numpy")
 
 
+def table_of_calstis(folder: Path) -> Products:
+    """A table as CalSTIS leaves it, with the keywords of the image; its bytes stay."""
+    [made] = x1d(folder)
+    for key in OF_A_RUN:
+        assert key not in fits.getheader(made)
+    with quiet_astropy(), fits.open(made, mode="update") as hdus:
+        change(hdus[0].header, **OF_FILES)
+        change(hdus[1].header, WCSAXES=2, **OF_PIXELS, **OF_FILES)
+    _write_table(made, folder / "o1_x1c.fits")
+    with fits.open(made) as theirs, fits.open(folder / "o1_x1c.fits") as ours:
+        assert ours[1].data.tobytes() == theirs[1].data.tobytes()
+        assert repr(ours[1].columns) == repr(theirs[1].columns)
+    return [folder / "o1_x1c.fits"]
+
+
 def engine(name: str, statflag: bool) -> Callable[[Path], Products]:
     """Return what calibrates a case of CalSTIS's whole flow."""
 
@@ -137,6 +153,7 @@ def written(folder: Path) -> Products:
 
 MAKERS: dict[str, Callable[[Path], Products]] = {
     "cte": cte, "add-cti": add_cti, "superdark": superdarks, "x1d": x1d, "written": written,
+    "hstcal": table_of_calstis,
     "image": engine("flow_both", True), "image, STATFLAG F": engine("flow_both", False),
     "single": engine("flow_single", True), "combined alone": engine("flow_only_combined", True),
     "rectified": rectified(True), "rectified, no statistics": rectified(False),
