@@ -30,9 +30,8 @@ from gpucti.calibration.base import BiasSubtracted, Calibrated, Required, produc
 from gpucti.calibration.reffiles import References
 from gpucti.calibration.switches import read_work, required_references, work_to_do
 from gpucti.errors import EngineError, InputError, MissingFileError, ReferenceFileError
-from gpucti.io.atomic import atomic_output
 from gpucti.io.exposure import Exposure, StisKeywords
-from gpucti.io.fitsfile import find_file, read_hdus
+from gpucti.io.fitsfile import find_file, read_hdus, write_product
 from gpucti.io.fitstables import ascii_text
 from gpucti.references.names import resolve_reference
 
@@ -182,6 +181,9 @@ class HstcalEngine:
             omitted |= dict.fromkeys(missing, reason)
             for kind, path in products.items():
                 if kind in images:
+                    if not work.has_statistics(kind):  # those of the input are in the header still
+                        for imset in images[kind].imsets:
+                            imset.drop_statistics()
                     images[kind].write(path)
                 else:
                     _write_table(folder.path / folder.product(kind), path)
@@ -372,11 +374,6 @@ def _unusable(path: Path, error: OSError) -> EngineError:
 
 
 def _write_table(made: Path, path: Path) -> None:
-    """Write a table that CalSTIS made, with FILENAME set and all else as it is."""
+    """Write a table that CalSTIS made; its columns stay as they are."""
     hdus, _ = read_hdus(made)
-    content = made.read_bytes()
-    header = hdus[0].header
-    header["FILENAME"] = ascii_text(path.name)
-    with atomic_output(path) as out:
-        out.write(header.tostring().encode("ascii"))
-        out.write(content[hdus[0].fileinfo()["datLoc"] :])
+    write_product(hdus, path)

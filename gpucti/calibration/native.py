@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from gpucti._version import __version__
@@ -247,12 +246,7 @@ def _trailer(what: str, exposure: Exposure) -> Trailer:
 
 
 def _stamped(exposure: Exposure) -> Exposure:
-    """Return the exposure with the version and the date of its making, where there are cards for them."""
-    today = datetime.now(UTC).date().isoformat()
+    """Return the exposure with the version that calibrated it."""
     stamped = exposure.with_imsets(exposure.imsets)
     stamped.primary["CAL_VER"] = f"gpucti {__version__}"
-    for header in (stamped.primary, *(header for imset in stamped.imsets for header in imset.headers)):
-        for name, value in (("DATE", today), ("ORIGIN", "gpucti")):
-            if name in header:
-                header[name] = value
     return stamped

@@ -14,6 +14,7 @@ from typing import Any
 from astropy.io import fits
 
 from gpucti._version import __version__
+from gpucti.io.cards import OF_A_RUN, without
 from gpucti.io.exposure import Exposure
 from gpucti.io.fitstables import ascii_text
 from gpucti.model.pctetab import Pctetab
@@ -119,8 +120,14 @@ class Provenance:
         self._stamp_run(exposure, "CTI trails removed")
 
     def stamp_trailed(self, exposure: Exposure) -> None:
-        """Write the cards of a file to which trails were added; see `stamp_corrected`."""
+        """Write the cards of a file to which trails were added; see `stamp_corrected`.
+
+        What an earlier correction said of itself goes: it is undone.
+        """
         header, options = exposure.primary, self.options
+        without(header, "PCTENSMD", "PCTETRSH", "CTE_NAME", "CTE_VER", "PCTE_VER")
+        for imset in exposure.imsets:
+            without(imset.headers[0], "PCTENREP")
         header["PCTETAB"] = ascii_text(self.pctetab_keyword)
         header["PCTEFRAC"] = (self.pctetab.time_scale(exposure.start_mjd), "trap density relative to reference date")
         header["PCTERNCL"] = (options.read_noise, "[electron] largest noise set aside")
@@ -132,6 +139,7 @@ class Provenance:
 
     def _stamp_run(self, exposure: Exposure, what: str) -> None:
         header = exposure.primary
+        without(header, *OF_A_RUN)  # a run names what it makes afterwards
         extrapolated = self.pctetab.extrapolates(exposure.start_mjd)
         header["PCTEPROG"] = (f"gpucti {__version__}", "program that treated the CTI trails")
         header["PCTEREV"] = (REVISION, "counts up whenever its numbers change")

@@ -15,7 +15,7 @@ from astropy.io import fits
 
 from gpucti.detector import FULL_COLS, FULL_ROWS
 from gpucti.errors import InputError, UnsuitableFileError
-from gpucti.io.cards import Cards, renamed
+from gpucti.io.cards import STATISTICS, STORAGE_KEYWORDS, Cards, renamed, without
 from gpucti.io.fitsfile import (
     IMSET,
     find_file,
@@ -24,13 +24,9 @@ from gpucti.io.fitsfile import (
     read_exposure,
     read_image,
     stored_bytes,
-    write_hdus,
+    write_product,
 )
-from gpucti.io.fitstables import ascii_text
 from gpucti.io.kinds import COMBINED, IMAGE, RAW, kind_of
-
-#: Keywords that describe how an array was stored: made anew on writing.
-STORAGE_KEYWORDS = ("NPIX1", "NPIX2", "PIXVALUE", "BSCALE", "BZERO", "BLANK")
 
 
 def _no_headers() -> tuple[fits.Header, fits.Header, fits.Header]:
@@ -55,6 +51,15 @@ class ImageSet:
     err: npt.NDArray[np.floating[Any]]
     dq: npt.NDArray[np.integer[Any]]
     headers: tuple[fits.Header, fits.Header, fits.Header] = field(default_factory=_no_headers)
+
+    def has_arrays_of(self, other: ImageSet) -> bool:
+        """Tell whether the arrays are those of another image set, the same objects."""
+        return self.sci is other.sci and self.err is other.err and self.dq is other.dq
+
+    def drop_statistics(self) -> None:
+        """Remove the statistics from the headers: the pixels are not those they were taken from."""
+        for header in self.headers:
+            without(header, *STATISTICS)
 
 
 class StisKeywords:
@@ -295,14 +300,22 @@ class Exposure(StisKeywords):
         return len(self.imsets)
 
     def with_imsets(self, imsets: Sequence[ImageSet]) -> Exposure:
-        """Return a copy with other image sets, and with headers of its own that may be changed."""
+        """Return a copy with other image sets, and with headers of its own that may be changed.
+
+        Statistics (NGOODPIX, GOODMEAN, ...) stay with the arrays that they were taken from: an image set that holds
+        others has none.
+        """
         own = tuple(replace(imset, headers=tuple(header.copy() for header in imset.headers)) for imset in imsets)
+        for imset in own:
+            if not any(imset.has_arrays_of(old) for old in self.imsets):
+                imset.drop_statistics()
         return replace(self, primary=self.primary.copy(), imsets=own)
 
     def write(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the file whole or not at all, compressed if its name ends in ``.gz``; return its path.
 
-        FILENAME and NEXTEND are set, null arrays written in full, checksums renewed where there were any.
+        FILENAME and NEXTEND are set, null arrays written in full, checksums renewed where there were any, and what
+        described the file that was read is gone; see `gpucti.io.fitsfile.write_product`.
 
         Raises
         ------
@@ -312,19 +325,17 @@ class Exposure(StisKeywords):
         path = Path(path)
         primary = self.primary.copy()
         primary["NEXTEND"] = len(IMSET) * self.n_imsets
-        primary["FILENAME"] = ascii_text(path.name.removesuffix(".gz"))
         hdus: list[Any] = [fits.PrimaryHDU(header=primary)]
         for number, imset in enumerate(self.imsets, start=1):
             arrays = (imset.sci, imset.err, imset.dq)
             for name, array, header in zip(IMSET, arrays, imset.headers, strict=True):
                 hdus.append(_image_hdu(name, number, array, header))
-        return write_hdus(hdus, path, overwrite=overwrite, extras=self.extras)
+        return write_product(hdus, path, overwrite=overwrite, extras=self.extras)
 
 
 def _image_hdu(name: str, number: int, array: npt.NDArray[Any], header: fits.Header) -> fits.ImageHDU:
     header = header.copy()
-    for storage in STORAGE_KEYWORDS:
-        header.remove(storage, ignore_missing=True)
+    without(header, *STORAGE_KEYWORDS)
     array = array.view()
     array.flags.writeable = False  # else astropy swaps its bytes in place while it writes, and others read it then
     hdu = fits.ImageHDU(data=array, header=header)  # sets BITPIX, NAXISn, and BZERO for unsigned integers

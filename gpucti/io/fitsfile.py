@@ -17,8 +17,8 @@ from astropy.io import fits
 
 from gpucti.errors import GpuctiError, InputError, MissingFileError
 from gpucti.io.atomic import atomic_output
-from gpucti.io.cards import Cards
-from gpucti.io.fitstables import DAMAGE, check_complete
+from gpucti.io.cards import Cards, describes_image, settle, without
+from gpucti.io.fitstables import DAMAGE, ascii_text, check_complete
 from gpucti.io.kinds import ACQUISITION, BESIDE, EXTRACTED, FOLDER, FOREIGN, MAMA, TABLE, kind_of, no_fits
 
 #: Extensions of one imset, in the order in which they are written.
@@ -140,6 +140,22 @@ def write_hdus(hdus: Iterable[Any], path: Path, *, overwrite: bool = False, extr
         for extra in extras:
             out.write(extra)
     return path
+
+
+def write_product(hdus: Iterable[Any], path: Path, *, overwrite: bool = False, extras: Iterable[bytes] = ()) -> Path:
+    """Write what was made of other files, whole or not at all: the one way in which a product gets to the disk.
+
+    Its headers came from those files. What described them is gone or made anew (`gpucti.io.cards.settle`), tables have
+    no keywords of images, and FILENAME is the name; the HDUs are changed. Arguments and errors are those of
+    `write_hdus`.
+    """
+    listed = list(hdus)
+    for hdu in listed:
+        settle(hdu.header)
+        if isinstance(hdu, fits.BinTableHDU):
+            without(hdu.header, *{keyword for keyword in hdu.header if describes_image(keyword)})
+    listed[0].header["FILENAME"] = ascii_text(path.name.removesuffix(".gz"))
+    return write_hdus(listed, path, overwrite=overwrite, extras=extras)
 
 
 def image_shape(hdu: fits.ImageHDU, where: str, error: type[GpuctiError] = InputError) -> tuple[int, ...]:

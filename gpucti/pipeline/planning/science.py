@@ -8,13 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from gpucti.calibration.reffiles import References
-from gpucti.calibration.switches import required_references
+from gpucti.calibration.ingredients import ingredients
 from gpucti.correction.provenance import RECIPE, recipe
 from gpucti.errors import InputError, MissingFileError, OutputExistsError
 from gpucti.io.cards import Cards
 from gpucti.io.exposure import ExposureHeaders
-from gpucti.io.fitsfile import find_file, read_hdus
+from gpucti.io.fitsfile import read_hdus
 from gpucti.io.headers import read_primary
 from gpucti.io.selection import root_of
 from gpucti.pipeline.options import RunOptions
@@ -135,7 +134,7 @@ def plan_science(
         kind="science",
         raw=headers.sha256,
         superdark=None if superdark is None else superdark.recipe,
-        references=_digests(headers, tools.references, superdark is not None),
+        **ingredients(headers, tools.engine, tools.references, dark_is_made=superdark is not None),
         **tools.provenance.ingredients,
     )
     shortcomings = tuple(tools.engine.supports(headers))
@@ -181,30 +180,3 @@ def _recipe_of(path: Path) -> str:
 def _old_outputs(folder: Path, root: str) -> list[Path]:
     names = [f"{root}_{suffix}.fits{gz}" for suffix in OLD_SUFFIXES for gz in ("", ".gz")]
     return [path for path in (folder / name for name in names) if path.exists()]
-
-
-def _digests(headers: ExposureHeaders, references: References, dark_is_made: bool) -> dict[str, str]:
-    """Return the digests of all files besides the raw one that the products depend on, whichever engine makes them."""
-    digests = {
-        required.keyword: references.digest(required.path)
-        for required in required_references(headers, references, calstis=True)
-        if required.path is not None and not (required.keyword == "DARKFILE" and dark_is_made)
-    }
-    for path in _beside(headers):
-        digests[path.name] = references.digest(path)
-    return digests
-
-
-def _beside(headers: ExposureHeaders) -> list[Path]:
-    """Return the temperature files and the wavecal of an exposure that are there."""
-    folder = headers.path.parent
-    names = [f"{str(sci.get('EXPNAME', ''))[:8]}j_epc.fits" for sci in headers.sci_headers]
-    wavecal = headers.cards.file("WAVECAL")
-    found = []
-    for name in dict.fromkeys([*names, wavecal]):
-        try:
-            if name:
-                found.append(find_file(folder / name))
-        except InputError:
-            continue  # there is none
-    return found

@@ -153,13 +153,14 @@ class _ScienceStage:
         )
         if task.darkfile:
             exposure.primary["DARKFILE"] = task.darkfile
-        exposure.primary[RECIPE] = task.recipe
         return _Biased(task, exposure, blt.trailer)
 
     def _correct(self, biased: Sequence[_Biased]) -> list[_Corrected]:
         """Remove the trails of several exposures together."""
         exposures = [each.exposure for each in biased]
         products = correct_exposures(exposures, [self._tools.provenance] * len(exposures), self._tools.backend)
+        for each, made in zip(biased, products, strict=True):
+            made.exposure.primary[RECIPE] = each.task.recipe
         return [_Corrected(each.task, made, each.trailer) for each, made in zip(biased, products, strict=True)]
 
     def _calibrate(self, corrected: _Corrected) -> ScienceDone:
