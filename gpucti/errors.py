@@ -60,7 +60,9 @@ class UnsuitableFileError(InputError):
         What the file is, in few words, for lists; the reason says more.
     """
 
-    what: str = ""
+    def __init__(self, reason: object = "", *, where: object = "", what: str = "") -> None:
+        super().__init__(reason, where=where)
+        self.what = what
 
 
 class ReferenceFileError(GpuctiError, ValueError):

@@ -43,9 +43,7 @@ class FileKind(NamedTuple):
 
     def unsuitable(self, path: str | os.PathLike[str], expected: str) -> UnsuitableFileError:
         """Return the error that says of the file what it is, and what was expected."""
-        error = UnsuitableFileError(f"is {self.what}; expected {expected}", where=path)
-        error.what = self.what
-        return error
+        return UnsuitableFileError(f"is {self.what}; expected {expected}", where=path, what=self.what)
 
 
 EXTRACTED = FileKind(SPECTRUM, "an extracted spectrum")

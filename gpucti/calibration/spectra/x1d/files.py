@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,11 +21,11 @@ from gpucti.calibration.spectra.x1d.parameters import ExtractOptions
 from gpucti.calibration.spectra.x1d.table import ExtractedSpectra
 from gpucti.calibration.switches import PART_A, PART_B, switch
 from gpucti.detector import GRATINGS
-from gpucti.errors import EngineError, Failure, GpuctiError, InputError, SomeFailedError
+from gpucti.errors import EngineError, Failure, GpuctiError, InputError, SomeFailedError, UnsuitableFileError
 from gpucti.io.cards import OF_A_RUN, without
 from gpucti.io.exposure import Exposure, ExposureHeaders
 from gpucti.io.fitstables import ascii_text
-from gpucti.io.inputs import Files, check_outputs, checked_folder, expand_files
+from gpucti.io.inputs import Files, check_outputs, checked_folder, expand_files, lines_by_reason
 from gpucti.references.names import at_home, run_environment
 
 log = logging.getLogger(__name__)
@@ -143,15 +144,22 @@ def x1d(
     Returns
     -------
     list of Path
-        One per input, in order; an input named twice counts once.
+        One per spectrum, in order; an input named twice counts once.
+
+    Warns
+    -----
+    UserWarning
+        Inputs were skipped since they are no calibrated, not rectified spectra; so ``*.fits`` can stand for a folder.
 
     Raises
     ------
     MissingFileError
         An input does not exist; nothing is done.
+    UnsuitableFileError
+        The only input, or each of them, is no calibrated spectrum.
     InputError
-        The only input is no calibrated spectrum; or an option makes no sense, two inputs would share an output: then
-        nothing is done.
+        The only input is damaged or lacks a keyword; or an option makes no sense, two inputs would share an output:
+        then nothing is done.
     ReferenceFileError
         For the only input a table is missing or damaged, or has no row.
     EngineError
@@ -181,8 +189,10 @@ def x1d(
         ctecorr=_step("ctecorr", ctecorr),
     )
     environment = run_environment(None if oref is None else _folder(oref), Path())
-    paths = expand_files(files)
-    jobs, failures = _plan(paths, outdir, options, overwrite=overwrite)
+    paths = expand_files(files, folders=True)
+    jobs, failures, skipped = _plan(paths, outdir, options, overwrite=overwrite)
+    for line in lines_by_reason(skipped):
+        warnings.warn(f"skipped: {line}", UserWarning, stacklevel=2)
     references, backend = References(environment), get_backend(device)
     done = []
     for job in jobs:
@@ -197,7 +207,8 @@ def x1d(
         if progress is not None:
             progress(made)
     if failures:
-        raise SomeFailedError.of([failures[path] for path in paths if path in failures], done, len(paths))
+        total = len(paths) - len(skipped)
+        raise SomeFailedError.of([failures[path] for path in paths if path in failures], done, total)
     return done
 
 
@@ -219,10 +230,12 @@ def _folder(oref: str | os.PathLike[str]) -> Path:
 
 def _plan(
     paths: Sequence[Path], outdir: str | os.PathLike[str] | None, options: ExtractOptions, *, overwrite: bool
-) -> tuple[list[_Job], dict[Path, Failure]]:
-    """Return what is to be done, and which of several files cannot be; nothing is written."""
+) -> tuple[list[_Job], dict[Path, Failure], dict[Path, str]]:
+    """Return what is to be done, and which of several files cannot be, or are of another kind; nothing is written."""
     folder = None if outdir is None else checked_folder(Path(outdir))
-    jobs, failures = [], {}
+    jobs: list[_Job] = []
+    failures: dict[Path, Failure] = {}
+    skipped: dict[Path, str] = {}
     for path in paths:
         try:
             headers = ExposureHeaders.read(path)
@@ -230,31 +243,44 @@ def _plan(
         except InputError as error:
             if len(paths) == 1:
                 raise
-            failures[path] = Failure.of(path, error)
+            if isinstance(error, UnsuitableFileError):
+                skipped[path] = error.what or error.reason
+            else:
+                failures[path] = Failure.of(path, error)
         else:
             jobs.append(_Job(headers, (path.parent if folder is None else folder) / _output_name(headers)))
+    if not jobs and not failures:
+        lines = "".join(f"\n  {line}" for line in lines_by_reason(skipped))
+        raise UnsuitableFileError(f"none of the {len(paths)} files is a calibrated spectrum:{lines}")
     check_outputs(jobs, overwrite=overwrite)
-    return jobs, failures
+    return jobs, failures, skipped
 
 
 def _require_extractable(headers: ExposureHeaders, options: ExtractOptions) -> None:
     """Refuse what is not a calibrated spectrum of a first-order grating, and say what it is."""
     cards = headers.cards
+
+    def unsuitable(what: str, reason: str) -> UnsuitableFileError:
+        return UnsuitableFileError(reason, where=cards.where, what=what)
+
     mode = cards.text("OBSMODE", default="")
     if "ACQ" in mode.upper():
-        raise cards.wrong(f"OBSMODE is {mode}, an acquisition; expected a spectrum")
+        raise unsuitable("an acquisition", f"OBSMODE is {mode}, an acquisition; expected a spectrum")
     kind, element = cards.text("OBSTYPE"), cards.text("OPT_ELEM")
     if kind != "SPECTROSCOPIC":
-        raise cards.wrong(f"OBSTYPE is {kind}; expected SPECTROSCOPIC, there is no spectrum to extract")
+        raise unsuitable("no spectrum", f"OBSTYPE is {kind}; expected SPECTROSCOPIC, there is no spectrum to extract")
     if element not in GRATINGS:
-        raise cards.wrong(f"OPT_ELEM is {element}; expected one of {', '.join(GRATINGS)}")
+        raise unsuitable(f"OPT_ELEM {element}", f"OPT_ELEM is {element}; expected one of {', '.join(GRATINGS)}")
     if switch(headers, "X2DCORR") == "COMPLETE":
-        raise cards.wrong("X2DCORR is COMPLETE, the image is rectified; extract from the flc, crc, flt or crj")
+        raise unsuitable(
+            "a rectified image", "X2DCORR is COMPLETE, the image is rectified; extract from the flc, crc, flt or crj"
+        )
     left = [name for name in PART_A + PART_B if switch(headers, name) == "PERFORM"]
     if left:
-        raise cards.wrong(
+        raise unsuitable(
+            "not calibrated yet",
             f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} PERFORM, the image is not calibrated yet; "
-            "use the flc, crc, flt or crj that `gpucti correct` or CalSTIS makes of it"
+            "use the flc, crc, flt or crj that `gpucti correct` or CalSTIS makes of it",
         )
     if options.dispcorr is False:
         return
