@@ -16,6 +16,7 @@ from gpucti.errors import InputError
 from gpucti.io.cards import Cards
 from gpucti.io.fitsfile import find_file, read_hdus
 from gpucti.io.fitstables import DAMAGE
+from gpucti.plots.style import text_of
 
 Vector = npt.NDArray[np.float64]
 
@@ -86,8 +87,10 @@ def read_spectra(path: str | os.PathLike[str]) -> tuple[Spectrum, ...]:
 
 
 def has_spectra(hdus: fits.HDUList) -> bool:
-    """Tell whether a file holds extracted spectra: a table with wavelengths."""
-    return any(isinstance(hdu, fits.BinTableHDU) and "WAVELENGTH" in _names(hdu) for hdu in hdus[1:])
+    """Tell whether a file holds extracted spectra: a table with wavelengths, and no reference file."""
+    return text_of(hdus[0].header, "FILETYPE") in ("", "SCI") and any(
+        isinstance(hdu, fits.BinTableHDU) and "WAVELENGTH" in _names(hdu) for hdu in hdus[1:]
+    )
 
 
 def spectra_of(hdus: fits.HDUList, path: Path) -> list[Spectrum]:

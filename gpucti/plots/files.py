@@ -108,7 +108,7 @@ def plot_files(
     if spectra:
         from gpucti.plots.spectra import draw_spectra
 
-        draw_spectra(canvas, spectra, column, *ranges, flags=flags is not False)
+        draw_spectra(canvas, spectra, column.lower(), *ranges, flags=flags is not False)
     else:
         from gpucti.plots.images import draw_images
 

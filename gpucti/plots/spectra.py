@@ -266,7 +266,7 @@ def _label(orders: Sequence[Spectrum], paths: Sequence[Path]) -> str:
     label = " " + file_label(first.path, paths)  # a label that began with '_' would be left out
     if paths.count(first.path) > 1:
         label += f" [{first.number}]"
-    if len(orders) > 1:
+    if last.order != first.order:
         label += f", orders {first.order} to {last.order}"
     elif first.order != 1:
         label += f", order {first.order}"

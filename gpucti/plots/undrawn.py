@@ -9,16 +9,20 @@ from astropy.io import fits
 from gpucti.errors import InputError
 from gpucti.plots.style import short_name, text_of
 
-#: What lies beside the exposures, by FILETYPE or by the suffix of the name.
+#: What lies beside the exposures, by FILETYPE and by the suffix of the name.
 BESIDE = {
-    "ASN_TABLE": "an association table",
-    "SPT": "a support file (engineering keywords)",
-    "WSP": "a support file of the wavecal (engineering keywords)",
-    "JTB": "a jitter table (pointing of the telescope)",
-    "JIM": "a jitter image (pointing of the telescope)",
-    "EPC": "a temperature file of the detector",
-    "TRL": "a trailer (log of the calibration)",
-    "TAG": "a list of time-tagged events",
+    name: what
+    for names, what in (
+        ("ASN_TABLE ASN", "an association table"),
+        ("SPT", "a support file (engineering keywords)"),
+        ("WSP", "a support file of the wavecal (engineering keywords)"),
+        ("JTB JIT JWT", "a jitter table (pointing of the telescope)"),
+        ("JIM JIF JWF", "a jitter image (pointing of the telescope)"),
+        ("EPC", "a temperature file of the detector"),
+        ("TRL", "a trailer (log of the calibration)"),
+        ("TAG", "a list of time-tagged events"),
+    )
+    for name in names.split()
 }
 
 
