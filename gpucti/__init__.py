@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         PlanError,
         ReferenceFileError,
         SomeFailedError,
+        UnsuitableFileError,
     )
     from gpucti.model import traps as traps
     from gpucti.model.pctetab import Pctetab
@@ -88,6 +89,7 @@ __all__ = [
     "Report",
     "RunOptions",
     "SomeFailedError",
+    "UnsuitableFileError",
     "__version__",
     "add_cti_arrays",
     "add_cti_files",

@@ -48,6 +48,18 @@ class MissingFileError(InputError, FileNotFoundError):
     """A named input file does not exist."""
 
 
+class UnsuitableFileError(InputError):
+    """A file is whole, and not of a kind that can be treated: a table, a raw or a binned frame, another detector's.
+
+    Attributes
+    ----------
+    what : str
+        What the file is, in few words, for lists; the reason says more.
+    """
+
+    what: str = ""
+
+
 class ReferenceFileError(GpuctiError, ValueError):
     """A reference file is missing, damaged, of an unknown version, or does not cover the date."""
 
@@ -123,6 +135,7 @@ class SomeFailedError(GpuctiError, RuntimeError):
     def of(cls, failures: Sequence[Failure], done: Sequence[Path], total: int) -> Self:
         """Return the error whose message has a line for each failure."""
         lines = "".join(f"\n  {failure}" for failure in failures)
-        error = cls(f"{len(failures)} of {total} could not be treated, the others are done:{lines}")
+        others = ", the others are done" if len(failures) < total else ""
+        error = cls(f"{len(failures)} of {total} could not be treated{others}:{lines}")
         error.failures, error.done = tuple(failures), tuple(done)
         return error

@@ -106,7 +106,7 @@ class DarkFile:
 
 
 def find_darks(folder: str | os.PathLike[str]) -> dict[str, DarkFile]:
-    """Return the files ``*_flt.fits`` and ``*_flt.fits.gz`` of a folder by ROOTNAME in capitals.
+    """Return the files ``*_flt.fits`` and ``*_flt.fits.gz`` of a folder and of those below by ROOTNAME in capitals.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def find_darks(folder: str | os.PathLike[str]) -> dict[str, DarkFile]:
         A file cannot be read or has no ROOTNAME.
     """
     found: dict[str, DarkFile] = {}
-    for path in list_files(folder, "flt"):
+    for path in list_files(folder, "flt", below=True):
         primary = read_primary(path)
         rootname = Cards(primary, f"{path}[0]").text("ROOTNAME").upper()
         first = found.get(rootname)

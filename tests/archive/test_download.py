@@ -306,6 +306,10 @@ def test_darks_on_disk(server: Server, tmp_path: Path) -> None:
     assert darks_on_disk(names, tmp_path) == {one.name: tmp_path / "any_flt.fits"}
     (tmp_path / "any_flt.fits").rename(tmp_path / f"{two.name.lower()}_flt.fits")
     assert darks_on_disk(names, tmp_path) == {}
+    below = tmp_path / "HST" / one.name / f"{one.name.lower()}_flt.fits"  # as the archive delivers it
+    below.parent.mkdir(parents=True)
+    below.write_bytes(one.content())
+    assert darks_on_disk(names, tmp_path) == {one.name: below}
 
 
 # ---- the command -----------------------------------------------------------------------------------------
