@@ -15,9 +15,9 @@ from gpucti.errors import Failure, GpuctiError, InputError, SomeFailedError
 from gpucti.io.atomic import atomic_output, refuse_existing
 from gpucti.io.fitsfile import read_hdus
 from gpucti.io.inputs import Files, expand_files
+from gpucti.io.kinds import EXPOSURES, UNKNOWN, kind_of
 from gpucti.plots.extracted import QUANTITIES, Spectrum, has_spectra, spectra_of
 from gpucti.plots.svg import with_palettes
-from gpucti.plots.undrawn import nothing_to_draw
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -190,7 +190,7 @@ def _chosen_frames(hdus: Any, chosen: _Choice, path: Path) -> list[Frame]:
 
     found = frames_of(hdus, path)
     if not found:
-        raise nothing_to_draw(hdus, path)
+        raise _nothing_to_draw(hdus, path)
     frames = [
         frame for frame in found if chosen.imset is None or (frame.extension, frame.number) == ("SCI", chosen.imset)
     ]
@@ -199,6 +199,15 @@ def _chosen_frames(hdus: Any, chosen: _Choice, path: Path) -> list[Frame]:
     for frame in frames:
         part_shown(frame, chosen.xrange, chosen.yrange)
     return frames
+
+
+def _nothing_to_draw(hdus: Any, path: Path) -> InputError:
+    """Return the error that says what a file without images and spectra is."""
+    kind = kind_of(path, hdus[0].header)
+    images, spectra = "images (extensions SCI, ERR, DQ)", "extracted spectra (a table)"
+    if kind.name in (*EXPOSURES, UNKNOWN):
+        return InputError(f"holds neither {images} nor {spectra}", where=path)
+    return kind.unsuitable(path, f"{images} or {spectra}")
 
 
 def _check_together(spectra: Sequence[Spectrum], frames: Sequence[Frame], chosen: _Choice) -> None:

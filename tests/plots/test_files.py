@@ -547,7 +547,7 @@ def test_one_bad_file_costs_no_picture(tmp_path: Path, capsys: pytest.CaptureFix
         gpucti.plot_files([good, bad, cut], target)
     assert [failure.item for failure in caught.value.failures] == [str(bad), str(cut)]
     assert caught.value.done == (target,) and target.is_file()
-    assert caught.value.failures[0].reason.startswith("is an association table, there is nothing to draw")
+    assert caught.value.failures[0].reason.startswith("is an association table; expected images")
     with pytest.warns(UserWarning, match="not drawn: .*o1_asn.fits: is an association table"):
         figure = gpucti.plot_files([good, bad])
     assert len(curves(panels(figure)[0])) == 1
@@ -573,7 +573,7 @@ def test_one_bad_file_costs_no_picture(tmp_path: Path, capsys: pytest.CaptureFix
         ("o1_spt", {"FILETYPE": "SPT"}, "a support file"),
         ("o1_jit", {"FILETYPE": "JTB"}, "a jitter table"),
         ("o1_trl", {}, "a trailer"),
-        ("x_lmp", {"FILETYPE": "LAMP TABLE"}, r"a reference file \(lamp table\)"),
+        ("x_lmp", {"FILETYPE": "LAMP TABLE", "USEAFTER": "Oct 01 1996"}, "the reference table LAMPTAB"),
     ],
 )
 def test_what_there_is_nothing_to_draw_of(name: str, cards: dict[str, str], what: str, tmp_path: Path) -> None:
@@ -583,7 +583,7 @@ def test_what_there_is_nothing_to_draw_of(name: str, cards: dict[str, str], what
         hdus[1].columns["WAVELENGTH"].name = "B"
     hdus[0].header.update(cards)
     hdus.writeto(tmp_path / f"{name}.fits")
-    with pytest.raises(InputError, match=f"is {what}.*, there is nothing to draw"):
+    with pytest.raises(InputError, match=f"is {what}.*; expected images"):
         gpucti.plot_files(tmp_path / f"{name}.fits")
 
 
