@@ -17,12 +17,11 @@ from gpucti.io.fitsfile import read_hdus
 from gpucti.io.inputs import Files, expand_files
 from gpucti.io.kinds import EXPOSURES, UNKNOWN, kind_of
 from gpucti.plots.extracted import QUANTITIES, Spectrum, has_spectra, spectra_of
+from gpucti.plots.frames import Frame, frames_of
 from gpucti.plots.svg import with_palettes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from gpucti.plots.frames import Frame
 
 #: Formats of pictures, by the ending of the name.
 FORMATS = ("png", "pdf", "svg")
@@ -185,9 +184,6 @@ def _listed(numbers: Sequence[int]) -> str:
 
 def _chosen_frames(hdus: Any, chosen: _Choice, path: Path) -> list[Frame]:
     """Return the images of the image set that is wanted, if they lie in the range."""
-    from gpucti.plots.frames import frames_of
-    from gpucti.plots.images import part_shown
-
     found = frames_of(hdus, path)
     if not found:
         raise _nothing_to_draw(hdus, path)
@@ -197,7 +193,7 @@ def _chosen_frames(hdus: Any, chosen: _Choice, path: Path) -> list[Frame]:
     if not frames:
         raise InputError(f"there is no image set {chosen.imset}; it has {found[0].count}", where=path)
     for frame in frames:
-        part_shown(frame, chosen.xrange, chosen.yrange)
+        frame.part(chosen.xrange, chosen.yrange)
     return frames
 
 

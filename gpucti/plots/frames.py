@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from gpucti.plots.style import text_of
 Image = npt.NDArray[np.float64]
 #: Left, right, lower and upper edge.
 Edges = tuple[float, float, float, float]
+Range = tuple[float, float] | None
 
 #: The extension of a peak-up: the counts at each step of the search.
 PEAKUP = "PEAKUP"
@@ -137,6 +139,26 @@ class Frame:
         )
         return left, right, lower, upper
 
+    def part(self, xrange: Range, yrange: Range) -> tuple[slice, slice]:
+        """Return the part of the image that lies in ranges, in the units of the axes.
+
+        Raises
+        ------
+        InputError
+            None of it does, or the headers do not say where it lies.
+        """
+        if self.extension == PEAKUP:
+            return slice(None), slice(None)
+        edges, (rows, cols) = self.edges(), self.pixels.shape
+        x, y = _pixels(edges[:2], cols, xrange), _pixels(edges[2:], rows, yrange)
+        if x.start >= x.stop or y.start >= y.stop:
+            raise InputError(
+                f"nothing lies in the range; x runs from {edges[0]:g} to {edges[1]:g}, "
+                f"y from {edges[2]:g} to {edges[3]:g}",
+                where=self.path,
+            )
+        return y, x
+
     def _on_detector(self, size: int, shift: str, scale: str) -> tuple[float, float]:
         """Return the edges of an axis: pixel p of the image is (p - LTV) / LTM of the detector."""
         offset, step = float(self.cards.number(shift)), float(self.cards.number(scale, default=1.0))
@@ -160,6 +182,15 @@ class Frame:
         left, right = (value[0] + (edge - crpix[0]) * step[0] for edge in (0.5, cols + 0.5))
         lower, upper = ((edge - crpix[1]) * step[1] * 3600.0 for edge in (0.5, rows + 0.5))
         return left, right, lower, upper
+
+
+def _pixels(edges: tuple[float, float], size: int, wanted: Range) -> slice:
+    """Return the pixels of an axis that lie in a range."""
+    if wanted is None:
+        return slice(0, size)
+    step = (edges[1] - edges[0]) / size
+    low, high = (min(max((limit - edges[0]) / step, 0), size) for limit in wanted)
+    return slice(math.floor(low), math.ceil(high))
 
 
 def frames_of(hdus: fits.HDUList, path: Path) -> list[Frame]:

@@ -16,11 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gpucti.errors import InputError
-from gpucti.plots.frames import PEAKUP, Edges, Frame, Image
+from gpucti.plots.frames import PEAKUP, Edges, Frame, Image, Range
 from gpucti.plots.scales import Scale, shared_scales, ticks
 from gpucti.plots.style import INK, common_title, file_label, tidy, unit_text
-
-Range = tuple[float, float] | None
 
 MAX_PANELS = 12
 #: Inches of the long side of a panel, of what each panel needs for its labels, and of the scale and the title.
@@ -28,8 +26,9 @@ PANEL, LABELS, AROUND = 6.0, (0.85, 0.85), (1.2, 0.4)
 MAX_INCHES = 16.0
 #: Inches of a scale beside a panel that shares it with no other.
 OWN_SCALE = 1.0
-#: Inches of a letter of a title, about.
-LETTER = 0.085
+#: Inches of a letter of a title, about; sizes of titles, points.
+LETTER = 0.088
+TITLE, SMALL_TITLE = 10.0, 7.0
 #: Longer images than this are not drawn with square pixels.
 LONG = 4.0
 #: Colours of an image, few enough for PDF and SVG to store it with a palette, a byte per pixel.
@@ -58,11 +57,11 @@ def draw_images(
     Raises
     ------
     InputError
-        Too many images, a keyword that makes no sense, or nothing in the range.
+        Too many images, or what `Frame.part` refuses.
     """
     if len(frames) > MAX_PANELS:
         raise InputError(f"{len(frames)} image sets do not fit into one picture; expected at most {MAX_PANELS}, choose")
-    cuts = [part_shown(frame, xrange, yrange) for frame in frames]
+    cuts = [frame.part(xrange, yrange) for frame in frames]
     images = [frame.image for frame in frames]
     scales = shared_scales([image[cut] for image, cut in zip(images, cuts, strict=True)], [f.kind for f in frames])
     scales = [scale for scale in scales if frames[scale.members[0]].extension != PEAKUP]
@@ -91,34 +90,6 @@ def draw_images(
         _name(place, frame, [frame.path for frame in frames], width)
     _draw_bars(figure, panels, frames, scales)
     figure.suptitle(common_title(frame.primary for frame in frames), fontsize=11, color=INK)
-
-
-def part_shown(frame: Frame, xrange: Range, yrange: Range) -> tuple[slice, slice]:
-    """Return the part of an image that lies in the ranges.
-
-    Raises
-    ------
-    InputError
-        None of it does, or its headers do not say where it lies.
-    """
-    if frame.extension == PEAKUP:
-        return slice(None), slice(None)
-    edges, (rows, cols) = frame.edges(), frame.pixels.shape
-    x, y = _pixels(edges[:2], cols, xrange), _pixels(edges[2:], rows, yrange)
-    if x.start >= x.stop or y.start >= y.stop:
-        raise InputError(
-            f"nothing lies in the range; x runs from {edges[0]:g} to {edges[1]:g}, y from {edges[2]:g} to {edges[3]:g}",
-            where=frame.path,
-        )
-    return y, x
-
-
-def _pixels(edges: tuple[float, float], size: int, wanted: Range) -> slice:
-    if wanted is None:
-        return slice(0, size)
-    step = (edges[1] - edges[0]) / size
-    low, high = ((limit - edges[0]) / step for limit in wanted)
-    return slice(max(math.floor(min(max(low, 0), size)), 0), math.ceil(min(max(high, 0), size)))
 
 
 def _size(figure: Figure, rows: int, columns: int, ratio: float, beside: float) -> float:
@@ -154,8 +125,8 @@ def _draw(place: Axes, frame: Frame, image: Image, scale: Scale, *, few_colours:
         extent=frame.edges(),
         origin="lower",
         cmap=SHADES,
-        interpolation="auto",
-        interpolation_stage="data" if few_colours else None,
+        interpolation="antialiased",
+        interpolation_stage="data" if few_colours else "rgba",
     )
 
 
@@ -241,8 +212,10 @@ def _name(place: Axes, frame: Frame, paths: Sequence[Path], width: float) -> Non
         across += f", {readout}"
     if len(title) * LETTER > width:
         title = f"{name}\n{', '.join(facts)}".strip()
-    size = min(10.0, max(6.0, 10.0 * width / (len(name) * LETTER)))
-    place.set_title(title, loc="left", fontsize=size, color=INK)
+    size = max(SMALL_TITLE, min(TITLE, TITLE * width / (len(name) * LETTER)))
+    most = max(int(width / LETTER * TITLE / size), 2)
+    lines = [line if len(line) <= most else f"…{line[1 - most :]}" for line in title.split("\n")]
+    place.set_title("\n".join(lines), loc="left", fontsize=size, color=INK)
     place.set_xlabel(along)
     place.set_ylabel(across)
     tidy(place)
