@@ -99,8 +99,8 @@ class Frame:
     @property
     def kind(self) -> tuple[object, ...]:
         """What two images must have in common to be drawn on one scale."""
-        light = self.says("OBSTYPE"), self.says("SCLAMP"), self.stage == ACQ_STAGES[-1]
-        return self.extension, self.unit, self.has_bias, self.rectified, light
+        mode = tuple(self.says(name) for name in ("OBSTYPE", "OBSMODE", "SCLAMP", "CCDGAIN"))
+        return self.extension, self.unit, self.has_bias, self.rectified, self.stage == ACQ_STAGES[-1], mode
 
     @property
     def image(self) -> Image:

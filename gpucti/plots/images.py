@@ -26,6 +26,8 @@ PANEL, LABELS, AROUND = 6.0, (0.85, 0.85), (1.2, 0.4)
 MAX_INCHES = 16.0
 #: Inches of a scale beside a panel that shares it with no other.
 OWN_SCALE = 1.0
+#: Panels that are not higher, inches, have small labels beside their scales.
+LOW = 3.5
 #: Inches of a letter of a title, about; sizes of titles, points.
 LETTER = 0.088
 TITLE, SMALL_TITLE = 10.0, 7.0
@@ -69,7 +71,7 @@ def draw_images(
     rows = math.ceil(len(frames) / columns)
     shape = frames[0].pixels[cuts[0]].shape
     ratio = 1.0 if frames[0].rectified else shape[1] / shape[0]
-    width = _size(figure, rows, columns, ratio, LABELS[0] + (OWN_SCALE if len(scales) > 1 else 0.0))
+    width, height = _size(figure, rows, columns, ratio, OWN_SCALE if len(scales) > 1 else 0.0)
     figure.suppressComposite = True  # flags over an image stay a second one, or both would be stored in full colour
     figure.set_layout_engine("constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
@@ -88,24 +90,22 @@ def draw_images(
         if flags:
             _mark(place, frame)
         _name(place, frame, [frame.path for frame in frames], width)
-    _draw_bars(figure, panels, frames, scales)
+    _draw_bars(figure, panels, frames, scales, height)
     figure.suptitle(common_title(frame.primary for frame in frames), fontsize=11, color=INK)
 
 
-def _size(figure: Figure, rows: int, columns: int, ratio: float, beside: float) -> float:
+def _size(figure: Figure, rows: int, columns: int, ratio: float, beside: float) -> tuple[float, float]:
     """Set the size of a figure for panels of this ratio of width to height, with `beside` inches beside each.
 
-    Return the width of a panel, inches.
+    Return width and height of a panel, inches.
     """
     ratio = min(max(ratio, 1 / 3), 3.0)
     width, height = PANEL * min(ratio, 1.0), PANEL / max(ratio, 1.0)
-    labels = beside, LABELS[1]
-    space = [MAX_INCHES - around - n * label for around, n, label in zip(AROUND, (columns, rows), labels, strict=True)]
+    space = [MAX_INCHES - around - n * label for around, n, label in zip(AROUND, (columns, rows), LABELS, strict=True)]
     shrink = min(1.0, space[0] / (width * columns), space[1] / (height * rows))
-    figure.set_size_inches(
-        columns * (width * shrink + labels[0]) + AROUND[0], rows * (height * shrink + labels[1]) + AROUND[1]
-    )
-    return width * shrink
+    width, height = width * shrink, height * shrink
+    figure.set_size_inches(columns * (width + LABELS[0] + beside) + AROUND[0], rows * (height + LABELS[1]) + AROUND[1])
+    return width, height
 
 
 def _aspect(frame: Frame, shape: tuple[int, ...]) -> str:
@@ -151,6 +151,7 @@ def _draw_bars(
     panels: Sequence[Axes],
     frames: Sequence[Frame],
     scales: Sequence[Scale],
+    height: float,
 ) -> None:
     """Draw one bar where all images share a scale, else one beside each image; the labels say what is shared."""
     names = iter("ABCDEFGHIJKL")
@@ -158,9 +159,9 @@ def _draw_bars(
         frame, shared = frames[scale.members[0]], len(scale.members) > 1
         label = f"{'signal and bias' if frame.has_bias else 'signal'}{unit_text(frame.unit, scale.exponent)}"
         if shared:
-            label += ", one scale for all" if len(scales) == 1 else f", shared scale {next(names)}"
+            label += ", one scale for all" if len(scales) == 1 else f"\nshared scale {next(names)}"
         elif len(scales) > 1:
-            label += ", own scale"
+            label += "\nown scale"
         together = [[panels[index] for index in scale.members]]
         for places in together if len(scales) == 1 else [[place] for place in together[0]]:
             colours = ScalarMappable(scale.norm, SHADES)
@@ -168,7 +169,7 @@ def _draw_bars(
             values = ticks(scale.norm)
             bar.set_ticks(values, labels=[f"{value:g}".replace("-", "−") for value in values])
             bar.ax.minorticks_off()
-            bar.set_label(label, color=INK)
+            bar.set_label(label, color=INK, fontsize=TITLE if height > LOW else SMALL_TITLE)
             bar.outline.set_visible(False)
             tidy(bar.ax)
 
@@ -209,12 +210,13 @@ def _name(place: Axes, frame: Frame, paths: Sequence[Path], width: float) -> Non
     if readout and (len(title) + len(readout)) * LETTER < width:
         place.set_title(readout, loc="right", fontsize=8.5, color="#6b6b6b")
     elif readout:
-        across += f", {readout}"
-    if len(title) * LETTER > width:
-        title = f"{name}\n{', '.join(facts)}".strip()
+        facts.append(readout)
     size = max(SMALL_TITLE, min(TITLE, TITLE * width / (len(name) * LETTER)))
     most = max(int(width / LETTER * TITLE / size), 2)
-    lines = [line if len(line) <= most else f"…{line[1 - most :]}" for line in title.split("\n")]
+    lines = [name if len(name) <= most else f"…{name[1 - most :]}"]
+    for fact in facts:  # on the same line while there is room
+        together = f"{lines[-1]}, {fact}"
+        lines[-1:] = [together] if len(together) <= most else [lines[-1], fact]
     place.set_title("\n".join(lines), loc="left", fontsize=size, color=INK)
     place.set_xlabel(along)
     place.set_ylabel(across)

@@ -12,8 +12,8 @@ Mask = npt.NDArray[np.bool_]
 LARGE_ERROR = 5.0
 #: Signal to noise of a point that is real whatever its error.
 SURE = 5.0
-#: A line is at least this high, of its peak, in a pixel beside the peak.
-SHOULDER = 0.25
+#: A line is at least this high, of its peak, in one pixel beside the peak, and in the other; at an end in the only one.
+SHOULDER, FOOT, END = 0.25, 0.1, 0.5
 #: Pixels on each side that tell how high the surroundings are.
 AROUND = 7
 #: Share of flagged pixels above which flags tell nothing.
@@ -24,8 +24,8 @@ def points_that_count(values: Vector, error: Vector | None = None, flagged: Mask
     """Return which points of a spectrum an axis has to show.
 
     These are points with usual errors, and those that are well above a large one, unless they stand alone above or
-    below their surroundings: a line covers more than one pixel. One that is flagged needs a neighbour that is not
-    flagged, or one on each side.
+    below their surroundings: a line has a shoulder and a foot, as the optics makes them, a cosmic ray mostly not. The
+    shoulder of one that is flagged must not be flagged, or there is one on each side.
 
     Parameters
     ----------
@@ -44,12 +44,15 @@ def points_that_count(values: Vector, error: Vector | None = None, flagged: Mask
     if not good.any():
         return finite
     height = values - _surroundings(np.where(good, values, np.nan))
-    seen, side_of = np.where(good, height, np.nan), np.sign(height)
-    left, right = (_neighbour(seen, side) * side_of >= SHOULDER * np.abs(height) for side in (1, -1))
-    counts = good & (left | right)
+    seen, side_of, high = np.where(good, height, np.nan), np.sign(height), np.abs(height)
+    left, right = (_neighbour(seen, side) * side_of for side in (1, -1))
+    shoulders, ends = np.fmax(left, right), np.isnan(left) | np.isnan(right)
+    wide = (shoulders >= SHOULDER * high) & (np.fmin(left, right) >= FOOT * high)
+    counts = good & np.where(ends, shoulders >= END * high, wide)
     if flagged is not None and flagged[good].mean() <= MOST:
         clean = (~flagged).astype(np.float64)
-        sure = (left & right) | (left & (_neighbour(clean, 1) > 0)) | (right & (_neighbour(clean, -1) > 0))
+        before, behind = left >= SHOULDER * high, right >= SHOULDER * high
+        sure = (before & behind) | (before & (_neighbour(clean, 1) > 0)) | (behind & (_neighbour(clean, -1) > 0))
         counts &= ~flagged | sure
     return counts if counts.any() else good
 

@@ -58,12 +58,12 @@ def test_acquisition(tmp_path: Path) -> None:
     first, second, lamp = panels(figure)
     assert title(figure) == "ACQ   MIRVIS   F28X50LP   subarray 20 × 24"
     assert first.get_title(loc="left") == "oacq_raw [1 of 3], as pointed"
-    assert lamp.get_title(loc="left") == "oacq_raw [3 of 3], reference aperture, lamp"
+    assert lamp.get_title(loc="left") == "oacq_raw [3 of 3], reference aperture, lamp\nread out at the top"
     assert first.images[0].get_extent() == [467.5, 487.5, 465.5, 489.5]
     assert lamp.get_xlim() == (502.5, 510.5) and lamp.get_ylim() == (500.5, 506.5)
     assert first.get_xlabel() == "column of the detector [pixel]"
     assert first.images[0].norm is second.images[0].norm is not lamp.images[0].norm
-    assert bars(figure) == ["signal [counts], shared scale A"] * 2 + ["signal [counts], own scale"]
+    assert bars(figure) == ["signal [counts]\nshared scale A"] * 2 + ["signal [counts]\nown scale"]
     [part] = panels(gpucti.plot_files(tmp_path / "oacq_raw.fits", imset=3, xrange=(503, 506)))
     assert part.get_xlim() == (503, 506)
 
@@ -119,7 +119,7 @@ def test_raw_beside_calibrated(tmp_path: Path) -> None:
     figure = gpucti.plot_files([raw, crj, crc])
     norms = [axes.images[0].norm for axes in panels(figure)]
     assert norms[0] is not norms[1] is norms[2]
-    assert bars(figure) == ["signal and bias [counts], own scale"] + ["signal [counts], shared scale A"] * 2
+    assert bars(figure) == ["signal and bias [counts]\nown scale"] + ["signal [counts]\nshared scale A"] * 2
     assert norms[0].vmin > 1400 and norms[1].vmin < 0
     together = gpucti.plot_files([crj, crc])
     assert bars(together) == ["signal [counts], one scale for all"]

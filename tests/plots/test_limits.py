@@ -36,19 +36,17 @@ def flags(*places: int) -> np.ndarray:
     return flagged
 
 
-@pytest.mark.parametrize(
-    "profile", [(0.5, 1.0, 0.5), (1.0, 1.0, 1.0), (0.3, 1.0), (0.26, 1.0, 0.26), (0.1, 0.6, 1, 0.4)]
-)
+@pytest.mark.parametrize("profile", [(0.5, 1, 0.5), (1, 1, 1), (0.13, 1, 1, 0.13), (0.12, 1, 0.27), (0.6, 1, 0.4, 0.1)])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_lines_count_whole(profile: tuple[float, ...], sign: int) -> None:
-    """Oracle: a line of two pixels and more at a signal to noise of 240, errors 5 times and more those beside it."""
+    """Oracle: a line of three pixels and more at a signal to noise of 240, errors 5 times and more those beside it."""
     values, error = line(*profile)
-    peak = AT + profile.index(max(profile))
+    peak = int(np.argmax(values))
     assert error[peak] >= 5 * np.median(error)
-    assert points_that_count(sign * values, error, NONE)[peak]
-    assert points_that_count(sign * values, error, flags(peak))[peak]  # one pixel of the line is flagged
-    assert points_that_count(sign * values, error, ~NONE)[peak]  # so are all: they tell nothing
-    assert points_that_count(sign * values)[peak]
+    for flagged in (None, NONE, flags(peak), ~NONE):  # one pixel of the line; all: they tell nothing
+        count = points_that_count(sign * values, error, flagged)
+        assert values[count].max() > 0.99 * values[peak]
+    assert values[points_that_count(sign * values)].max() > 0.99 * values[peak]
 
 
 def test_lone_pixels_do_not_count() -> None:
@@ -64,10 +62,12 @@ def test_lone_pixels_do_not_count() -> None:
 
 
 def test_flagged_pixels_need_an_honest_neighbour() -> None:
-    """Oracle: two pixels of a cosmic ray, both flagged, are no line; with one of them good they are."""
+    """Oracle: a cosmic ray with flags is no line, nor one without a foot; a line may have one flag."""
+    values, error = line(0.12, 1.0, 0.6, 0.1)
+    assert not points_that_count(values, error, flags(AT + 1, AT + 2))[AT + 1]
+    assert points_that_count(values, error, flags(AT + 1))[AT + 1]
     values, error = line(1.0, 0.6)
-    assert not points_that_count(values, error, flags(AT, AT + 1))[AT]
-    assert points_that_count(values, error, flags(AT))[AT]
+    assert not points_that_count(values, error, NONE)[AT]
     wide, error = line(0.5, 1.0, 0.5)  # a saturated line
     assert points_that_count(wide, error, flags(AT, AT + 1, AT + 2))[AT + 1]
 
