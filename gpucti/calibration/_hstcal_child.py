@@ -14,6 +14,7 @@ import sys
 def main() -> int:
     """Do the job: ``{task, file, arguments, environment}``; stistools writes the trailer."""
     job = json.load(sys.stdin)
+    os.environ.pop("MPLBACKEND", None)  # noqa: TID251 -- of a notebook; stistools imports matplotlib, and draws nothing
     os.environ.update(job["environment"])  # noqa: TID251 -- of this process only, for CalSTIS's programs
     task = getattr(importlib.import_module(f"stistools.{job['task']}"), job["task"])
     return int(task(job["file"], **job["arguments"]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpucti.cli.common import files_progress, messages
+from gpucti.cli.common import files_progress, messages, tell
 from gpucti.cli.options import QUIET, chosen_device, device_options, oref_option, verbose_options, with_options
 
 if TYPE_CHECKING:
@@ -95,8 +95,10 @@ def backends_command() -> None:
     """Show what runs on this machine, and why not the rest."""
     from gpucti.backends import available
 
-    for row in available():
-        click.echo(f"{row.name:<7}{'runs  ' if row.ok else 'cannot'}  {row.detail}")
+    with messages(tell):
+        for row in available():
+            remedy = f"; {row.remedy}" if row.remedy else ""
+            click.echo(f"{row.name:<7}{'runs  ' if row.ok else 'cannot'}  {row.detail}{remedy}")
 
 
 def _treat_files(

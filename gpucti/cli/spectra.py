@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpucti.cli.common import files_progress, messages, tell
+from gpucti.cli.common import files_progress, messages, no_window, tell
 from gpucti.cli.options import QUIET, chosen_device, device_options, oref_option, verbose_options, with_options
 
 if TYPE_CHECKING:
@@ -95,7 +97,8 @@ def plot_command(files: tuple[str, ...], output: str | None, *, verbose: int, **
     with messages(tell, verbose):
         failed = None
         try:
-            plot_files(files, output, figure=figure, **given)
+            with no_window() if figure is None else nullcontext():
+                plot_files(files, output, figure=figure, **given)
         except SomeFailedError as error:  # the others are drawn
             failed = error
         if output is not None and verbose > QUIET:
@@ -108,13 +111,17 @@ def plot_command(files: tuple[str, ...], output: str | None, *, verbose: int, **
 
 def _window() -> tuple[Any, Any]:
     """Return the figure of a new window, and what shows it until it is closed."""
-    import matplotlib.pyplot as plt
+    from gpucti.plots.style import require_matplotlib
 
+    if importlib.util.find_spec("matplotlib") is None:
+        require_matplotlib()  # it says so
     why = "there is no display for a window; name a picture to write, -o FILE.png."
     try:
+        import matplotlib.pyplot as plt
+
         figure = plt.figure()
-    except ImportError as error:  # a backend asked for by name that cannot run
-        raise click.UsageError(f"{why} ({error})") from error
+    except Exception as error:  # a backend that is asked for by name may fail in any way
+        raise click.UsageError(f"{why} ({' '.join(str(error).split())})") from error
     if figure.canvas.required_interactive_framework is None:
         plt.close(figure)
         raise click.UsageError(why)

@@ -31,10 +31,11 @@ from gpucti.demo.measure import (
 )
 from gpucti.demo.picture import draw
 from gpucti.errors import OutputExistsError
-from gpucti.io.atomic import atomic_output
+from gpucti.io.atomic import ALLOW, atomic_output
 from gpucti.io.exposure import Exposure
-from gpucti.io.lock import LOCK_NAME, folder_lock
+from gpucti.io.lock import HOLDER_NAME, LOCK_NAME, folder_lock
 from gpucti.pipeline.running.run import Report, correct
+from gpucti.plots.style import require_matplotlib
 from gpucti.progress import Event, Progress
 from gpucti.synthetic import Observation, Visit, simulate_visit
 
@@ -118,11 +119,14 @@ def run_demo(
     ------
     OutputExistsError
         The folder is not empty, and holds no demonstration or `overwrite` is not set.
+    GpuctiError
+        There is no matplotlib that works.
     FolderInUseError
         Another demonstration runs in the folder.
     """
     folder = Path(folder).absolute()
     backend = get_backend(device)
+    require_matplotlib()  # now, not after all the work
     parts = _Parts(progress)
     _refuse(folder, overwrite=overwrite)
     folder.mkdir(parents=True, exist_ok=True)
@@ -208,7 +212,8 @@ def _refuse(folder: Path, *, overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise OutputExistsError("is a file; expected a folder, or a name that is free", where=folder)
-    if all(entry.name == LOCK_NAME for entry in folder.iterdir()):  # one that was stopped at once leaves its lock
+    ours = (LOCK_NAME, HOLDER_NAME)  # left by one that was stopped at once
+    if all(entry.name in ours for entry in folder.iterdir()):
         return
     readme = folder / README
     known = readme.is_file() and readme.read_bytes().startswith(_TITLE.encode())
@@ -216,7 +221,8 @@ def _refuse(folder: Path, *, overwrite: bool) -> None:
         raise OutputExistsError("is not empty; choose another folder", where=folder)
     if not overwrite:
         raise OutputExistsError(
-            "holds an earlier demonstration; allow overwriting (--overwrite), or choose another", where=folder
+            f"holds an earlier demonstration; {ALLOW}, or choose another",
+            where=folder,
         )
 
 

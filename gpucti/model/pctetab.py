@@ -24,6 +24,7 @@ from astropy.io import fits
 
 from gpucti.detector import AMPS, MJD_ZERO
 from gpucti.errors import InputError, OutputExistsError, ReferenceFileError
+from gpucti.io.atomic import ALLOW
 from gpucti.io.fitsfile import write_hdus
 from gpucti.io.fitstables import (
     DAMAGE,
@@ -197,7 +198,7 @@ class Pctetab:
         """
         path = Path(path)
         if path.exists() and not overwrite:
-            raise OutputExistsError(f"{path} exists; choose another name or allow overwriting")
+            raise OutputExistsError(f"{path} exists; choose another name, or {ALLOW}")
         if not path.parent.is_dir():
             raise InputError(f"the folder {path.parent} does not exist; make it first", where=path)
         hdus: list[Any] = [fits.PrimaryHDU(header=self._header(path.name))]

@@ -18,6 +18,7 @@ from gpucti.io.inputs import Files, expand_files
 from gpucti.io.kinds import EXPOSURES, UNKNOWN, kind_of
 from gpucti.plots.extracted import QUANTITIES, Spectrum, has_spectra, spectra_of
 from gpucti.plots.frames import Frame, frames_of
+from gpucti.plots.style import require_matplotlib
 from gpucti.plots.svg import with_palettes
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def plot_files(
     chosen = _Choice(column, imset, order, *ranges)
     spectra, frames, failures = _read_all(paths, chosen)
     _check_together(spectra, frames, chosen)
+    require_matplotlib()
     from matplotlib.figure import Figure
 
     canvas = Figure() if figure is None else figure

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
+from gpucti.errors import GpuctiError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -30,6 +32,23 @@ _UNITS = {
     "erg/s/cm**2/angstrom": r"erg s$^{-1}$ cm$^{-2}$ $\mathrm{\AA}^{-1}$",
     "erg/s/cm**2/angstrom/arcsec**2": r"erg s$^{-1}$ cm$^{-2}$ $\mathrm{\AA}^{-1}$ arcsec$^{-2}$",
 }
+
+
+def require_matplotlib() -> None:
+    """Raise `GpuctiError` unless pictures can be drawn: matplotlib may be absent, or fail in any way.
+
+    No window and no backend is needed: figures are drawn and written without pyplot. But matplotlib cannot be imported
+    if MPLBACKEND names a backend that it does not know.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise GpuctiError(f"pictures need matplotlib ({error}); pip install matplotlib") from error
+    except Exception as error:
+        found = (
+            f"matplotlib is installed but cannot be imported ({type(error).__name__}: {' '.join(str(error).split())})"
+        )
+        raise GpuctiError(f"{found}; unset MPLBACKEND if it is set, or pip install --upgrade matplotlib") from error
 
 
 def plain(text: object) -> str:

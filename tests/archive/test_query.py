@@ -291,6 +291,40 @@ def test_bad_servers(server: str) -> None:
         ArchiveSettings(server=server)
 
 
+def test_a_bad_server_names_its_variable() -> None:
+    """Oracle: the variable, if it is the variable's; an option goes before it."""
+    environment = {"GPUCTI_MAST_SERVER": "mast.stsci.edu"}
+    with pytest.raises(InputError, match=r"^environment variable GPUCTI_MAST_SERVER: .* expected an address"):
+        archive_settings(environment=environment)
+    assert archive_settings("https://other", environment).server == "https://other"
+    with pytest.raises(InputError, match=r"^the archive's server is 'x'"):
+        archive_settings("x", environment)
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize(("content", "why"), [(None, "which does not exist"), (b"x", "which holds none")])
+def test_bad_certificates(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refused: list[Any], variable: str, content: bytes | None, why: str
+) -> None:
+    """Oracle: the variable at fault, before anything is sent; a server without encryption needs none."""
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(variable, str(path))
+    with pytest.raises(InputError, match=f"^{variable} is {path}, {why}; name a file of certificates"):
+        anneal_periods([SCIENCE], settings=ArchiveSettings(server="https://mast.stsci.edu"))
+    assert refused == []
+
+
+def test_a_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, settings: ArchiveSettings) -> None:
+    """Oracle: nobody listens on port 9; the message names the variable that sends there."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(ArchiveError, match=r"the proxy does not let it through \(by way of the proxy in http_proxy\)"):
+        anneal_periods([SCIENCE], settings=replace(settings, server="http://127.0.0.2:8", attempts=1))
+
+
 # ---- saved answers ---------------------------------------------------------------------------------------
 
 

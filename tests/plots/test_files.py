@@ -11,6 +11,7 @@ import sys
 import warnings
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import matplotlib as mpl
 import numpy as np
@@ -643,6 +644,38 @@ def test_window(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert "there is no display for a window; name a picture to write, -o FILE.png." in done.stderr
+
+
+@pytest.mark.parametrize(
+    "backend",
+    ["module://matplotlib_inline_that_is_not_here.backend_inline", pytest.param("nonsense", marks=pytest.mark.slow)],
+)
+def test_mplbackend_of_a_notebook(backend: str, tmp_path: Path) -> None:
+    """Oracle: pictures are written whatever MPLBACKEND says; a window is one line; in Python the variable is named."""
+    path = table(tmp_path / "o1_x1d.fits", cells())
+    environment = os.environ | {"MPLBACKEND": backend}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        call = [sys.executable, *arguments]
+        return subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
+
+    done = run("-m", "gpucti", "plot", str(path), "-o", str(tmp_path / "a.png"))
+    assert (done.returncode, done.stderr) == (0, "") and (tmp_path / "a.png").stat().st_size > 1000
+    done = run("-m", "gpucti", "plot", str(path))
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "name a picture to write, -o FILE.png." in done.stderr.splitlines()[-1]
+    done = run("-c", f"import gpucti; gpucti.plot_files({str(path)!r}, {str(tmp_path / 'b.png')!r})")
+    if done.returncode:  # matplotlib refuses to be imported
+        assert "GpuctiError: matplotlib is installed but cannot be imported (" in done.stderr.splitlines()[-1]
+        assert "unset MPLBACKEND" in done.stderr.splitlines()[-1]
+
+
+def test_without_matplotlib(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Oracle: one line says what to install."""
+    path = table(tmp_path / "o1_x1d.fits", cells())
+    with mock.patch.dict(sys.modules, {"matplotlib": None, "matplotlib.figure": None}):
+        assert cli.main(["plot", str(path), "-o", str(tmp_path / "a.png")]) == 1
+    assert capsys.readouterr().err.endswith("; pip install matplotlib\n")
 
 
 def test_settings_of_matplotlib_are_left_alone(tmp_path: Path) -> None:

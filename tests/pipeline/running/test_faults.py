@@ -6,6 +6,7 @@ Oracles: the folders, what a user needs to read, and for what the next run makes
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -23,8 +24,9 @@ import pytest
 from gpucti import cli as in_process
 from gpucti.errors import FolderInUseError
 from gpucti.io.atomic import clear_leftovers, temporary_name
-from gpucti.io.lock import folder_lock
+from gpucti.io.lock import HOLDER_NAME, folder_lock
 from gpucti.pipeline.running.run import correct
+from support import refusing
 from support.faults import all_whole, finishes
 from support.visits import (
     Case,
@@ -185,6 +187,20 @@ def test_lock_of_a_dead_run_does_not_hold(tmp_path: Path) -> None:
     with folder_lock(tmp_path), pytest.raises(FolderInUseError, match=f"process {os.getpid()} on "):
         with folder_lock(tmp_path):
             pass
+
+
+@pytest.mark.slow
+def test_a_file_system_without_locks(case: Case, expected: Contents, tmp_path: Path) -> None:
+    """The run says so once and makes all products; a file that says nothing of its holder is named, to be removed."""
+    preloaded = refusing.library(tmp_path)
+    script = "import sys; from gpucti.cli import main; raise SystemExit(main(sys.argv[1:]))"
+    put(case.science / HOLDER_NAME, b"")  # who wrote it cannot be known
+    ended = refusing.run(preloaded, script, *case.arguments, flock=errno.ENOSYS)
+    one_error(ended.returncode, ended.stderr, str(case.science), f"remove {case.science / HOLDER_NAME}")
+    (case.science / HOLDER_NAME).unlink()
+    ended = refusing.run(preloaded, script, *case.arguments, flock=errno.ENOSYS)
+    assert (ended.returncode, ended.stderr.count("cannot be locked")) == (0, 1), ended.stderr
+    assert leftovers(case) == [] and outputs(case) == expected
 
 
 # ---- damaged input, found on the way ---------------------------------------------------------------------

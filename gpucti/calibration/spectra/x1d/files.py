@@ -22,7 +22,7 @@ from gpucti.detector import GRATINGS
 from gpucti.errors import EngineError, InputError
 from gpucti.io.exposure import Exposure, ExposureHeaders
 from gpucti.io.inputs import Files, check_outputs, checked_folder, expand_files
-from gpucti.references.names import run_environment
+from gpucti.references.names import at_home, run_environment
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +199,7 @@ def _step(name: str, value: bool | str | None) -> bool | None:
 
 
 def _folder(oref: str | os.PathLike[str]) -> Path:
-    folder = Path(oref)
+    folder = Path(at_home(os.fspath(oref)))
     if not folder.is_dir():
         raise InputError("no such folder; oref is the folder of the reference files", where=folder)
     return folder
