@@ -128,7 +128,8 @@ COVERED_BY = {
     "pipeline/running/test_run.py": (
         "cli/pipeline pipeline/options pipeline/planning/text pipeline/running/darks pipeline/running/science progress"
     ),
-    "plots/test_files.py": "cli/spectra plots/extracted plots/images plots/spectra plots/style",
+    "plots/test_files.py": "cli/spectra plots/extracted plots/spectra plots/style plots/svg",
+    "plots/test_images.py": "plots/frames",
     "references/test_crds.py": "references/_crds_child",
     "synthetic/test_visit.py": (
         "synthetic/detector synthetic/exposures synthetic/files synthetic/headers synthetic/instrument "

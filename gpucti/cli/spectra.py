@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -80,6 +81,7 @@ def x1d_command(files: tuple[str, ...], device: str | None, backend: str | None,
     help="What of an extracted spectrum; auto: flux, else net.",
 )
 @click.option("--imset", type=click.IntRange(1), metavar="N", help="Only this image set [all].")
+@click.option("--order", type=click.IntRange(1), metavar="N", help="Only this order of echelle spectra [all].")
 @click.option("-x", "--xrange", "xrange", type=float, nargs=2, metavar="LOW HIGH", help="Part to show, axis units.")
 @click.option("-y", "--yrange", "yrange", type=float, nargs=2, metavar="LOW HIGH", help="Likewise.")
 @click.option("--flags/--no-flags", default=None, help="Mark flagged pixels [spectra: yes, images: no].")
@@ -88,18 +90,23 @@ def x1d_command(files: tuple[str, ...], device: str | None, backend: str | None,
 @verbose_options
 def plot_command(files: tuple[str, ...], output: str | None, *, verbose: int, **given: Any) -> None:
     """Draw images and rectified spectra side by side, or extracted spectra on top of each other."""
+    from gpucti.errors import SomeFailedError
     from gpucti.plots.files import plot_files
 
+    figure, show = (None, None) if output is not None else _window()
     with messages(tell, verbose):
-        if output is not None:
-            with no_window():
-                picture = plot_files(files, output, **given)
-            if verbose > QUIET:
-                click.echo(f"{picture} written")
-            return
-        figure, show = _window()
-        plot_files(files, figure=figure, **given)
-        show()
+        failed = None
+        try:
+            with no_window() if figure is None else nullcontext():
+                plot_files(files, output, figure=figure, **given)
+        except SomeFailedError as error:  # the others are drawn
+            failed = error
+        if output is not None and verbose > QUIET:
+            click.echo(f"{output} written")
+        if show is not None:
+            show()
+        if failed is not None:
+            raise failed
 
 
 def _window() -> tuple[Any, Any]:
