@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from astropy.io import fits
 
 from gpucti import cli
 from gpucti.archive.client import ArchiveSettings, Mast
@@ -62,7 +63,10 @@ def raw(tmp_path: Path) -> Path:
     (tmp_path / "science").mkdir()
     more = {"OBSTYPE": "IMAGING", "SCLAMP": "NONE", "TARGNAME": "NONE", "TEXPTIME": 100.0, "DARKCORR": "PERFORM"}
     cards = RAW | more | {"BLEVCORR": "PERFORM", "TEXPSTRT": 56001.3}
-    return stis_file(tmp_path / "science" / "o1_raw.fits", shape=(8, 8), **cards)
+    path = stis_file(tmp_path / "science" / "o1_raw.fits", shape=(1044, 1062), **cards)
+    with fits.open(path, mode="update") as hdus:
+        hdus["SCI", 1].header.update({"EXPTIME": 100.0, "EXPSTART": 56001.3, "EXPEND": 56001.31})
+    return path
 
 
 def cookie(handler: Handler) -> str:
