@@ -90,7 +90,7 @@ class Provenance:
             return "made with other options"
         return None
 
-    def stamp_corrected(self, exposure: Exposure, repairs: tuple[int, ...]) -> None:
+    def stamp_corrected(self, exposure: Exposure, repairs: tuple[int, ...], unknown: int = 0) -> None:
         """Write the cards of a corrected file into the headers of `exposure`.
 
         Parameters
@@ -99,6 +99,8 @@ class Provenance:
             With headers of its own (`Exposure.with_imsets`).
         repairs : tuple of int
             Repaired columns per imset.
+        unknown : int
+            Rows flagged because rows that were not kept filled their traps.
         """
         header, options = exposure.primary, self.options
         header["PCTETAB"] = ascii_text(self.pctetab_keyword)
@@ -116,6 +118,8 @@ class Provenance:
             header["CTECORR"] = "OMIT"  # the empirical correction would count the loss twice
         for imset, count in zip(exposure.imsets, repairs, strict=True):
             imset.headers[0]["PCTENREP"] = (count, "columns repaired after over-subtraction")
+            if unknown:
+                imset.headers[0]["PCTENUNK"] = (unknown, "rows with unread rows before them, DQ 1024")
         self._stamp_run(exposure, "CTI trails removed")
 
     def stamp_trailed(self, exposure: Exposure) -> None:

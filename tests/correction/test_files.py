@@ -518,6 +518,32 @@ def test_add_cti_changes_sci_alone(tmp_path: Path) -> None:
     assert "added by gpucti" in str(header["HISTORY"])
 
 
+@pytest.mark.parametrize(("amp", "ltv2"), [("A", -100.0), ("D", -500.0)])
+def test_rows_of_unknown_history_are_flagged(amp: str, ltv2: float, tmp_path: Path) -> None:
+    """Oracle: hand-worked: 60 of 80 rows from the readout side get DQ 1024, which SDQFLAGS does not ask for."""
+    hdus = stis_hdus(2, CCDAMP=amp)
+    for hdu in hdus[1:]:
+        hdu.data = np.tile(hdu.data, (4, 1))[:80]
+    for number in (1, 2):
+        change(hdus["SCI", number].header, LTV2=ltv2)
+    hdus.writeto(tmp_path / "x_flt.fits")
+    (output,) = correct(tmp_path / "x_flt.fits")
+    old, new = Exposure.read(tmp_path / "x_flt.fits"), Exposure.read(output)
+    flagged = np.zeros((80, COLS), dtype=np.int16)
+    flagged[slice(60) if amp == "A" else slice(20, None)] = 1024
+    for before, after in zip(old.imsets, new.imsets, strict=True):
+        np.testing.assert_array_equal(after.dq, before.dq | flagged)
+        assert after.dq.dtype == before.dq.dtype
+        assert after.headers[0]["PCTENUNK"] == 60
+
+
+def test_nothing_is_flagged_at_the_register(tmp_path: Path) -> None:
+    """Oracle: the rows in front are none: DQ as it was, and no keyword."""
+    (output,) = correct(stis_file(tmp_path / "x_flt.fits"))
+    np.testing.assert_array_equal(fits.getdata(output, "DQ"), fits.getdata(tmp_path / "x_flt.fits", "DQ"))
+    assert "PCTENUNK" not in fits.getheader(output, "SCI")
+
+
 def test_trails_added_can_be_removed_again(tmp_path: Path) -> None:
     """Oracle: the image before: most of the trail behind the bright sources is gone."""
     hdus = stis_hdus(PCTECORR="COMPLETE")
