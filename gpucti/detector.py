@@ -36,6 +36,9 @@ DQ_SERIOUS = 31743
 
 #: Modified Julian Date 0, UTC.
 MJD_ZERO = datetime(1858, 11, 17)
+#: 2009-05-01: after the repair of STIS. Trap densities of the released tables are measured from then on, and on this
+#: amplifier.
+REPAIRED_MJD, TABLE_AMP = 54952.0, "D"
 #: From this date (MJD) on STIS ran on its side-2 electronics, without control of the detector's temperature.
 SIDE_2_MJD = 52091.0
 #: How the dark current grows with the temperature of the housing, where a dark does not say: share per degree, and the

@@ -23,6 +23,7 @@ from gpucti.errors import GpuctiError
 from gpucti.io.dates import as_utc
 from gpucti.io.headers import last_pctetab
 from gpucti.io.inputs import first_existing
+from gpucti.model.doubts import doubts
 from gpucti.model.pctetab import Pctetab
 from gpucti.references.crds import SERVER as CRDS_SERVER, cache_folder, crds_setup
 
@@ -181,8 +182,9 @@ def _pctetab(ref_dir: Path, now: datetime) -> Iterator[Finding]:
         yield Finding("PCTETAB", LACKING, str(error), remedy)
         return
     last = as_utc(table.last_scale_mjd).date()
-    if table.extrapolates(mjd):
+    if table.extrapolates(mjd) or table.holds_last_epoch(mjd):
         detail = f"{where}, PCTE_VER {table.version}: trap densities after {last} are extrapolated"
+        detail += "".join(f"; {doubt}" for doubt in doubts(table, [mjd]))
         yield Finding("PCTETAB", WARNING, detail, f"{remedy}, for later data")
     else:
         yield Finding("PCTETAB", OK, f"{where}, PCTE_VER {table.version}, measured up to {last}")

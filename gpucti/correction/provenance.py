@@ -16,6 +16,7 @@ from astropy.io import fits
 from gpucti._version import __version__
 from gpucti.io.exposure import Exposure
 from gpucti.io.fitstables import ascii_text
+from gpucti.model.doubts import doubts
 from gpucti.model.pctetab import Pctetab
 from gpucti.options import CorrectionOptions
 
@@ -150,3 +151,5 @@ class Provenance:
         if extrapolated:
             last = f"{self.pctetab.last_scale_mjd:g}"
             header.add_history(f"PCTEFRAC extrapolates CTE_SCALE of {ascii_text(self.pctetab.name)} past MJD {last}.")
+        for doubt in doubts(self.pctetab, [exposure.start_mjd], exposure.amp):
+            header.add_history(f"In doubt: {ascii_text(doubt)}.")

@@ -1,8 +1,8 @@
 """The story of one image, or of a batch: counts in file orientation in, the same corrected out.
 
 Counts become electrons, the image is turned so that the readout register is below row 0, the read noise is set aside,
-the traps are undone, the noise comes back, electrons become counts, and the image is turned back. Rows of a subarray that
-were read out before it and not kept are taken for sky.
+the traps are undone, the noise comes back, electrons become counts, and the image is turned back. Rows that were read
+out before a subarray and not kept are taken for sky.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from gpucti.options import CorrectionOptions
 
 #: Share of the correction that is added in quadrature to the error (stis_cti YCte).
 ERROR_SHARE = 0.1
-#: Rows in front of a subarray that are read as sky, at most, and rows at hand that the sky is taken from. Traps remember
-#: `TAIL` rows; the others let the iteration settle before the image begins (docs/algorithm.md, "Subarrays").
+#: Rows in front of a subarray that are read as sky, at most, and rows at hand that the sky is taken from. Traps
+#: remember `TAIL` rows; the others let the iteration settle before the image begins (docs/algorithm.md, "Subarrays").
 SKY_ROWS = 96
 
 

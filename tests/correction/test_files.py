@@ -186,6 +186,7 @@ def test_integer_and_double_pixels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(results[np.float64].astype(np.float32), results[np.float32])
 
 
+@pytest.mark.filterwarnings("ignore:.*measured on amplifier D")
 def test_batches_do_not_change_the_result(tmp_path: Path) -> None:
     """Oracle: each file alone. Stacks hold at most `images_per_batch` images, and one amplifier."""
     for number, (amp, imsets) in enumerate([("D", 1), ("D", 2), ("D", 1), ("A", 1), ("D", 5)]):
@@ -230,6 +231,34 @@ def test_extrapolated_scale_is_said_once_and_noted(tmp_path: Path) -> None:
         header = fits.getheader(output)
         assert header["PCTEXTRP"] is True
         assert "extrapolates" in str(header["HISTORY"])
+
+
+def test_doubts_are_said_once_and_noted(tmp_path: Path) -> None:
+    """Oracle: one warning for each reason, with the first file and the number of others; HISTORY has it too."""
+    for name, cards in (
+        ("o1", {"TEXPSTRT": 51453.0}), ("o2", {"TEXPSTRT": 52000.0}), ("o3", {"CCDAMP": "A"}), ("o4", {})
+    ):  # fmt: skip
+        stis_file(tmp_path / f"{name}_flt.fits", ROOTNAME=name, **cards)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        outputs = correct(str(tmp_path / "o*.fits"))
+    early, amp = (str(warning.message) for warning in caught)
+    assert "o1_flt.fits and 1 more: taken before 2009-05-01" in early
+    assert "0.55 +- 0.06" in early
+    assert amp.endswith("o3_flt.fits: read out by amplifier A: the tables are measured on amplifier D")
+    histories = ["".join(fits.getheader(output)["HISTORY"]) for output in outputs]
+    assert ["In doubt" in history for history in histories] == [True, True, True, False]
+
+
+@pytest.mark.filterwarnings("ignore:.*MJD 59000")
+def test_date_past_the_last_epoch_is_a_warning(tmp_path: Path) -> None:
+    """Oracle: the end of the released table; a date that must be a mistake is an error before any work."""
+    stis_file(tmp_path / "x_flt.fits", TEXPSTRT=62001.0)
+    with pytest.warns(UserWarning, match="x_flt.fits: the release profiles of .* end at MJD 62000"):
+        correct(tmp_path / "x_flt.fits")
+    stis_file(tmp_path / "y_flt.fits", ROOTNAME="y", TEXPSTRT=2457000.5)
+    with pytest.raises(ReferenceFileError, match="TEXPSTRT 2.457e"):
+        correct(tmp_path / "y_flt.fits")
 
 
 def test_nan_pixels(tmp_path: Path) -> None:
@@ -518,6 +547,7 @@ def test_add_cti_changes_sci_alone(tmp_path: Path) -> None:
     assert "added by gpucti" in str(header["HISTORY"])
 
 
+@pytest.mark.filterwarnings("ignore:.*measured on amplifier D")
 @pytest.mark.parametrize(("amp", "ltv2"), [("A", -100.0), ("D", -500.0)])
 def test_rows_of_unknown_history_are_flagged(amp: str, ltv2: float, tmp_path: Path) -> None:
     """Oracle: hand-worked: 60 of 80 rows from the readout side get DQ 1024, which SDQFLAGS does not ask for."""

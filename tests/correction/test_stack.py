@@ -140,7 +140,7 @@ def test_trap_density_of_the_columns_in_front(table: Pctetab) -> None:
 
 
 def test_an_acquisition_of_the_archive(real_files: Path) -> None:
-    """Oracle: the sky of the frame: the row nearest the register is as the others (with empty traps: 20 counts more)."""
+    """Oracle: its own sky; the row nearest the register stays as it is (empty traps: 20 counts more of 31)."""
     with fits.open(real_files / "ocmv0lw6q_raw.fits") as hdus:
         mjd = hdus[0].header["TEXPSTRT"]
         for number in (1, 2, 3):

@@ -24,6 +24,7 @@ from gpucti.io.exposure import ExposureHeaders
 from gpucti.io.headers import last_pctetab, read_primary, start_time
 from gpucti.io.inputs import first_existing
 from gpucti.io.selection import Candidate, find_science
+from gpucti.model.doubts import doubts, extrapolation_note
 from gpucti.model.pctetab import Pctetab
 from gpucti.pipeline.options import RunArguments, RunOptions
 from gpucti.pipeline.planning.darks import NO_SUPERDARKS, DarkNeed, plan_superdarks
@@ -199,7 +200,7 @@ def _work(
     downloads = _downloads(needed_periods, superdarks.missing, options, problems)
     science, deletions = _science(exposures, sources, superdarks.of, options, tools, problems)
     _check_references(exposures, sources.of_run, unfetched, tools, problems)
-    _note_extrapolation(exposures, tools.provenance, problems)
+    _note_doubts(exposures, tools.provenance.pctetab, problems)
 
     tasks = superdarks.tasks
     if options.clean_all:
@@ -362,16 +363,17 @@ def _check_references(
     problems.add(f"{what} missing{todo}\n" + "\n".join(lines))
 
 
-def _note_extrapolation(exposures: Iterable[ExposureHeaders], provenance: Provenance, problems: Problems) -> None:
-    last = provenance.pctetab.last_scale_mjd
+def _note_doubts(exposures: Iterable[ExposureHeaders], table: Pctetab, problems: Problems) -> None:
+    """Note, each once, what the table was not measured for among dates and amplifiers."""
+    told: dict[str, list[str]] = {}
     for headers in exposures:
         with problems.collecting():
-            if headers.start_mjd > last:
-                problems.note(
-                    f"the trap density is extrapolated past MJD {last:g}, the last CTE_SCALE point of "
-                    f"{provenance.pctetab.name}"
-                )
-                return
+            if table.extrapolates(headers.start_mjd):
+                told.setdefault(extrapolation_note(table), [])
+            for doubt in doubts(table, [headers.start_mjd], headers.amp):
+                told.setdefault(doubt, []).append(headers.path.name)
+    for doubt, names in told.items():
+        problems.note(f"{', '.join(names)}: {doubt}" if names else doubt)
 
 
 def _needed(

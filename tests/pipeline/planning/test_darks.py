@@ -215,3 +215,4 @@ def test_exposure_of_another_amplifier(again: Case) -> None:
     assert refusal.reason == "CCDAMP is A, not D"
     it = plan(*again.folders, **again.options, allow=True)
     assert any("read with amplifier A" in problem for problem in it.problems)
+    assert f"{raw.name}: read out by amplifier A: the tables are measured on amplifier D" in it.notes
