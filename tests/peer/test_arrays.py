@@ -107,8 +107,8 @@ def test_every_column_repaired(factor: float) -> None:
 def test_exact_zeros_may_fall_to_either_side(table: Pctetab, gain: float) -> None:
     """Oracle: stis_cti's FixYCte on whole counts: apart in repaired columns only, by less than an electron.
 
-    Not at all where no pixel is exactly 0: with a count more in each, and with zeros that are 1e-6 e- off 0. The forward
-    model never is.
+    Not at all where no pixel is exactly 0: with a count more in each, and with zeros that are 1e-6 e- off 0. Nor in the
+    forward model.
     """
     whole = whole_counts((1024, 64), np.random.default_rng(2)) * gain
     off = np.where(whole == 0, np.random.default_rng(3).normal(0.0, 1e-6, whole.shape), whole)
