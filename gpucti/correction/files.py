@@ -73,7 +73,8 @@ def correct_files(
     """Remove the CTI trails from STIS CCD files and return the new files, ``<ROOTNAME>_cte.fits``.
 
     SCI is corrected in all image sets, 10 % of the change is added to ERR in quadrature, DQ and every other
-    extension stay as they are. The inputs are never modified. This is stis_cti's ``CteCorr``.
+    extension stay as they are; but in subarrays rows that rows not kept may have trailed into get DQ 1024 (PCTENUNK
+    says how many). The inputs are never modified. This is stis_cti's ``CteCorr``.
 
     Parameters
     ----------
