@@ -35,6 +35,7 @@ from gpucti.io.dates import as_utc
 from gpucti.io.headers import last_pctetab
 from gpucti.io.inputs import first_existing
 from gpucti.io.network import REQUESTS, URLLIB, bad_variable, is_address, secrets_of, without_secrets
+from gpucti.model.doubts import doubts
 from gpucti.model.pctetab import Pctetab
 from gpucti.plots.style import require_matplotlib
 from gpucti.references.crds import SERVER as CRDS_SERVER, cache_folder, crds_setup
@@ -282,8 +283,9 @@ def _pctetab(ref_dir: Path, now: datetime) -> Iterator[Finding]:
         yield Finding("PCTETAB", LACKING, str(error), remedy)
         return
     last = as_utc(table.last_scale_mjd).date()
-    if table.extrapolates(mjd):
+    if table.extrapolates(mjd) or table.holds_last_epoch(mjd):
         detail = f"{where}, PCTE_VER {table.version}: trap densities after {last} are extrapolated"
+        detail += "".join(f"; {doubt}" for doubt in doubts(table, [mjd]))
         yield Finding("PCTETAB", WARNING, detail, f"{remedy}, for later data")
     else:
         yield Finding("PCTETAB", OK, f"{where}, PCTE_VER {table.version}, measured up to {last}")

@@ -70,6 +70,15 @@ def test_nothing_is_set(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["science"]  # it only looks
 
 
+def test_table_does_not_expire(tmp_path: Path) -> None:
+    """Oracle: the released table ends in 2028; it is a warning that says so, and everything can run."""
+    (tmp_path / "science").mkdir()
+    found = look({"PATH": str(tmp_path)}, tmp_path / "science", now=datetime(2029, 1, 1, tzinfo=UTC))
+    assert found["PCTETAB"].state == WARNING
+    assert "the release profiles of a02_stis_pcte.fits end at MJD 62000" in found["PCTETAB"].detail
+    assert can_run(list(found.values()))
+
+
 @pytest.mark.parametrize("fault", ["refused", "silent", "down", "no address"])
 def test_servers_that_do_not_answer(fault: str, tmp_path: Path) -> None:
     """Oracle: both servers are lacking with the reason, soon."""

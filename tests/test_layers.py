@@ -114,7 +114,6 @@ COVERED_BY = {
     "calibration/spectra/x2d/test_rectify.py": "calibration/spectra/x2d/brightness",
     "cli/test_cli.py": "cli/common cli/files",
     "correction/test_files.py": "correction/jobs correction/exposures io/inputs",
-    "correction/test_arrays.py": "correction/stack",
     "darks/test_superdarks.py": "darks/clipping darks/headers",
     "demo/test_demo.py": "cli/visit demo/measure demo/picture",
     "golden/test_files.py": "correction/provenance",

@@ -55,7 +55,11 @@ from gpucti.cli.options import (
     show_default=True,
     help="A week with one dark has no weekdark: stop, or use a basedark of the period's other darks.",
 )
-@click.option("--allow", is_flag=True, help="Take other amplifiers, gains and offsets, and dates from 1990 on.")
+@click.option(
+    "--allow",
+    is_flag=True,
+    help="Take other amplifiers, gains and offsets, and dates from 1990 on (before 2009 corrected about twice over).",
+)
 @click.option("--all-weeks", is_flag=True, help="Make the super-darks of all weeks.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @json_option("the report, or with --dry-run the plan,")

@@ -26,6 +26,7 @@ from gpucti.correction.provenance import Provenance
 from gpucti.errors import Failure, GpuctiError, InputError, SomeFailedError
 from gpucti.io.exposure import Exposure
 from gpucti.io.inputs import Files
+from gpucti.model.doubts import doubts, extrapolation_note
 from gpucti.model.pctetab import Pctetab
 from gpucti.options import CorrectionArguments
 
@@ -72,7 +73,8 @@ def correct_files(
     """Remove the CTI trails from STIS CCD files and return the new files, ``<ROOTNAME>_cte.fits``.
 
     SCI is corrected in all image sets, 10 % of the change is added to ERR in quadrature, DQ and every other
-    extension stay as they are. The inputs are never modified. This is stis_cti's ``CteCorr``.
+    extension stay as they are; but in subarrays rows that rows not kept may have trailed into get DQ 1024 (PCTENUNK
+    says how many). The inputs are never modified. This is stis_cti's ``CteCorr``.
 
     Parameters
     ----------
@@ -180,6 +182,7 @@ def _run(
     backend = get_backend(device)
     _warn_of_skipped(plan)
     _warn_of_extrapolation(jobs)
+    _warn_of_doubts(jobs)
     for job in jobs:
         job.output.parent.mkdir(parents=True, exist_ok=True)
 
@@ -265,4 +268,15 @@ def _warn_of_extrapolation(jobs: Sequence[Job]) -> None:
     late = [job for job in jobs if job.pctetab.extrapolates(job.headers.start_mjd)]
     if late:
         first, more = late[0], f" and {len(late) - 1} more" if len(late) > 1 else ""
-        warnings.warn(f"{first.path}{more}: {first.pctetab.extrapolation_note}", UserWarning, stacklevel=4)
+        warnings.warn(f"{first.path}{more}: {extrapolation_note(first.pctetab)}", UserWarning, stacklevel=4)
+
+
+def _warn_of_doubts(jobs: Sequence[Job]) -> None:
+    """Warn once of each date or amplifier that a table was not measured for."""
+    doubtful: dict[str, list[Job]] = {}
+    for job in jobs:
+        for doubt in doubts(job.pctetab, [job.headers.start_mjd], job.headers.amp):
+            doubtful.setdefault(doubt, []).append(job)
+    for doubt, found in doubtful.items():
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        warnings.warn(f"{found[0].path}{more}: {doubt}", UserWarning, stacklevel=4)

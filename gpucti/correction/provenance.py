@@ -17,6 +17,7 @@ from gpucti._version import __version__
 from gpucti.io.cards import OF_A_RUN, without
 from gpucti.io.exposure import Exposure
 from gpucti.io.fitstables import ascii_text
+from gpucti.model.doubts import doubts
 from gpucti.model.pctetab import Pctetab
 from gpucti.options import CorrectionOptions
 
@@ -91,7 +92,7 @@ class Provenance:
             return "made with other options"
         return None
 
-    def stamp_corrected(self, exposure: Exposure, repairs: tuple[int, ...]) -> None:
+    def stamp_corrected(self, exposure: Exposure, repairs: tuple[int, ...], unknown: int = 0) -> None:
         """Write the cards of a corrected file into the headers of `exposure`.
 
         Parameters
@@ -100,6 +101,8 @@ class Provenance:
             With headers of its own (`Exposure.with_imsets`).
         repairs : tuple of int
             Repaired columns per imset.
+        unknown : int
+            Rows flagged because rows that were not kept filled their traps.
         """
         header, options = exposure.primary, self.options
         header["PCTETAB"] = ascii_text(self.pctetab_keyword)
@@ -117,6 +120,8 @@ class Provenance:
             header["CTECORR"] = "OMIT"  # the empirical correction would count the loss twice
         for imset, count in zip(exposure.imsets, repairs, strict=True):
             imset.headers[0]["PCTENREP"] = (count, "columns repaired after over-subtraction")
+            if unknown:
+                imset.headers[0]["PCTENUNK"] = (unknown, "rows with unread rows before them, DQ 1024")
         self._stamp_run(exposure, "CTI trails removed")
 
     def stamp_trailed(self, exposure: Exposure) -> None:
@@ -154,3 +159,5 @@ class Provenance:
         if extrapolated:
             last = f"{self.pctetab.last_scale_mjd:g}"
             header.add_history(f"PCTEFRAC extrapolates CTE_SCALE of {ascii_text(self.pctetab.name)} past MJD {last}.")
+        for doubt in doubts(self.pctetab, [exposure.start_mjd], exposure.amp):
+            header.add_history(f"In doubt: {ascii_text(doubt)}.")

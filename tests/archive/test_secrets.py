@@ -234,6 +234,7 @@ ADDRESSES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ADDRESSES, ids=range(len(ADDRESSES)))
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "GPUCTI_MAST_SERVER", "CRDS_SERVER_URL"])
 def test_passwords_in_addresses(

@@ -193,6 +193,7 @@ def test_integer_and_double_pixels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(results[np.float64].astype(np.float32), results[np.float32])
 
 
+@pytest.mark.filterwarnings("ignore:.*measured on amplifier D")
 def test_batches_do_not_change_the_result(tmp_path: Path) -> None:
     """Oracle: each file alone. Stacks hold at most `images_per_batch` images, and one amplifier."""
     for number, (amp, imsets) in enumerate([("D", 1), ("D", 2), ("D", 1), ("A", 1), ("D", 5)]):
@@ -237,6 +238,34 @@ def test_extrapolated_scale_is_said_once_and_noted(tmp_path: Path) -> None:
         header = fits.getheader(output)
         assert header["PCTEXTRP"] is True
         assert "extrapolates" in str(header["HISTORY"])
+
+
+def test_doubts_are_said_once_and_noted(tmp_path: Path) -> None:
+    """Oracle: one warning for each reason, with the first file and the number of others; HISTORY has it too."""
+    for name, cards in (
+        ("o1", {"TEXPSTRT": 51453.0}), ("o2", {"TEXPSTRT": 52000.0}), ("o3", {"CCDAMP": "A"}), ("o4", {})
+    ):  # fmt: skip
+        stis_file(tmp_path / f"{name}_flt.fits", ROOTNAME=name, **cards)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        outputs = correct(str(tmp_path / "o*.fits"))
+    early, amp = (str(warning.message) for warning in caught)
+    assert "o1_flt.fits and 1 more: taken before 2009-05-01" in early
+    assert "0.55 +- 0.06" in early
+    assert amp.endswith("o3_flt.fits: read out by amplifier A: the tables are measured on amplifier D")
+    histories = ["".join(fits.getheader(output)["HISTORY"]) for output in outputs]
+    assert ["In doubt" in history for history in histories] == [True, True, True, False]
+
+
+@pytest.mark.filterwarnings("ignore:.*MJD 59000")
+def test_date_past_the_last_epoch_is_a_warning(tmp_path: Path) -> None:
+    """Oracle: the end of the released table; a date that must be a mistake is an error before any work."""
+    stis_file(tmp_path / "x_flt.fits", TEXPSTRT=62001.0)
+    with pytest.warns(UserWarning, match="x_flt.fits: the release profiles of .* end at MJD 62000"):
+        correct(tmp_path / "x_flt.fits")
+    stis_file(tmp_path / "y_flt.fits", ROOTNAME="y", TEXPSTRT=2457000.5)
+    with pytest.raises(ReferenceFileError, match="TEXPSTRT 2.457e"):
+        correct(tmp_path / "y_flt.fits")
 
 
 def test_nan_pixels(tmp_path: Path) -> None:
@@ -645,6 +674,33 @@ def test_add_cti_changes_sci_alone(tmp_path: Path) -> None:
     assert (header["PCTERNCL"], header["PCTESMIT"], header["PCTESHFT"]) == (options.read_noise, options.sim_nit, 3)
     assert (header["PCTECORR"], header["FILENAME"]) == ("PERFORM", "otest01aq_cti.fits")
     assert "added by gpucti" in str(header["HISTORY"])
+
+
+@pytest.mark.filterwarnings("ignore:.*measured on amplifier D")
+@pytest.mark.parametrize(("amp", "ltv2"), [("A", -100.0), ("D", -500.0)])
+def test_rows_of_unknown_history_are_flagged(amp: str, ltv2: float, tmp_path: Path) -> None:
+    """Oracle: hand-worked: 60 of 80 rows from the readout side get DQ 1024, which SDQFLAGS does not ask for."""
+    hdus = stis_hdus(2, CCDAMP=amp)
+    for hdu in hdus[1:]:
+        hdu.data = np.tile(hdu.data, (4, 1))[:80]
+    for number in (1, 2):
+        change(hdus["SCI", number].header, LTV2=ltv2)
+    hdus.writeto(tmp_path / "x_flt.fits")
+    (output,) = correct(tmp_path / "x_flt.fits")
+    old, new = Exposure.read(tmp_path / "x_flt.fits"), Exposure.read(output)
+    flagged = np.zeros((80, COLS), dtype=np.int16)
+    flagged[slice(60) if amp == "A" else slice(20, None)] = 1024
+    for before, after in zip(old.imsets, new.imsets, strict=True):
+        np.testing.assert_array_equal(after.dq, before.dq | flagged)
+        assert after.dq.dtype == before.dq.dtype
+        assert after.headers[0]["PCTENUNK"] == 60
+
+
+def test_nothing_is_flagged_at_the_register(tmp_path: Path) -> None:
+    """Oracle: the rows in front are none: DQ as it was, and no keyword."""
+    (output,) = correct(stis_file(tmp_path / "x_flt.fits"))
+    np.testing.assert_array_equal(fits.getdata(output, "DQ"), fits.getdata(tmp_path / "x_flt.fits", "DQ"))
+    assert "PCTENUNK" not in fits.getheader(output, "SCI")
 
 
 def test_trails_added_can_be_removed_again(tmp_path: Path) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
 from gpucti.calibration.base import Required
 from gpucti.calibration.keywords import require_keywords
-from gpucti.correction.provenance import Provenance
 from gpucti.errors import Failure, InputError, MissingFileError
 from gpucti.io.exposure import ExposureHeaders
 from gpucti.io.selection import Candidate, find_science
+from gpucti.model.doubts import doubts, extrapolation_note
 from gpucti.model.pctetab import Pctetab
 from gpucti.pipeline.options import RunOptions
 from gpucti.pipeline.planning.problems import Problems
@@ -89,13 +89,16 @@ def with_references(
     return [headers for headers in exposures if lacking.get(headers.path) == []]
 
 
-def note_extrapolation(exposures: Sequence[ExposureHeaders], provenance: Provenance, problems: Problems) -> None:
-    """Note that the table does not reach to the date of an exposure, if it does not."""
-    last = provenance.pctetab.last_scale_mjd
-    if any(headers.start_mjd > last for headers in exposures):
-        problems.note(
-            f"the trap density is extrapolated past MJD {last:g}, the last CTE_SCALE point of {provenance.pctetab.name}"
-        )
+def note_doubts(exposures: Iterable[ExposureHeaders], table: Pctetab, problems: Problems) -> None:
+    """Note, each once, what the table was not measured for among dates and amplifiers."""
+    told: dict[str, list[str]] = {}
+    for headers in exposures:
+        if table.extrapolates(headers.start_mjd):
+            told.setdefault(extrapolation_note(table), [])
+        for doubt in doubts(table, [headers.start_mjd], headers.amp):
+            told.setdefault(doubt, []).append(headers.path.name)
+    for doubt, names in told.items():
+        problems.note(f"{', '.join(names)}: {doubt}" if names else doubt)
 
 
 def _require_date(table: Pctetab, headers: ExposureHeaders) -> None:

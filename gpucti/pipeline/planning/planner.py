@@ -28,7 +28,7 @@ from gpucti.io.selection import root_of
 from gpucti.model.pctetab import Pctetab
 from gpucti.pipeline.options import RunArguments, RunOptions
 from gpucti.pipeline.planning.darks import NO_SUPERDARKS, DarkNeed, DarksFound, plan_superdarks
-from gpucti.pipeline.planning.exposures import find_candidates, note_extrapolation, usable_exposures, with_references
+from gpucti.pipeline.planning.exposures import find_candidates, note_doubts, usable_exposures, with_references
 from gpucti.pipeline.planning.problems import Problems
 from gpucti.pipeline.planning.references import update_references
 from gpucti.pipeline.planning.science import (
@@ -210,7 +210,7 @@ def _work(
     downloads = _downloads(needed_periods, superdarks.missing, options, problems)
     exposures = _left(exposures, problems)
     science, deletions = _science(exposures, sources, superdarks.of, options, tools, problems)
-    note_extrapolation(exposures, tools.provenance, problems)
+    note_doubts(exposures, tools.provenance.pctetab, problems)
 
     tasks = superdarks.tasks
     if options.clean_all:
