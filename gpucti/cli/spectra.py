@@ -102,6 +102,9 @@ def plot_command(files: tuple[str, ...], output: str | None, *, verbose: int, **
 
 def _window() -> tuple[Any, Any]:
     """Return the figure of a new window, and what shows it until it is closed."""
+    from gpucti._lazy import require
+
+    require("matplotlib", "a picture")
     import matplotlib.pyplot as plt
 
     why = "there is no display for a window; name a picture to write, -o FILE.png."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from gpucti.demo.measure import (
     read_image,
 )
 from gpucti.demo.picture import draw
-from gpucti.errors import OutputExistsError
+from gpucti.errors import MissingPackageError, OutputExistsError
 from gpucti.io.atomic import atomic_output
 from gpucti.io.exposure import Exposure
 from gpucti.io.lock import LOCK_NAME, folder_lock
@@ -61,8 +62,10 @@ class DemoResult:
         All of it.
     visit : Visit
         The simulated visit, corrected.
-    picture, table_file : Path
-        The picture (PNG) and the table (text).
+    picture : Path or None
+        The picture (PNG); None where matplotlib or pillow is not installed.
+    table_file : Path
+        The table (text).
     stars, sky, spectrum, hot_pixels
         What was measured without and with the correction, and the truth.
     report : Report
@@ -73,7 +76,7 @@ class DemoResult:
 
     folder: Path
     visit: Visit
-    picture: Path
+    picture: Path | None
     table_file: Path
     stars: Stars
     sky: Pair
@@ -149,7 +152,11 @@ def run_demo(
             darks = _read_darks(visit)
             stars, sky, hot = measure_stars(image), measure_sky(image), measure_hot_pixels(darks)
             when = Time(Exposure.read(plain[image_root, "crj"]).primary["TEXPSTRT"], format="mjd").strftime("%B %Y")
-            picture = draw(folder / PICTURE, image, darks[-1], stars, spectrum, hot, when=when)
+            picture = None
+            try:
+                picture = draw(folder / PICTURE, image, darks[-1], stars, spectrum, hot, when=when)
+            except MissingPackageError as error:
+                warnings.warn(f"no picture: {error}", stacklevel=2)
         result = DemoResult(
             folder, visit, picture, folder / TABLE, stars, sky, spectrum, hot, report, dict(parts.seconds)
         )  # fmt: skip

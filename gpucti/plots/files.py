@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpucti._lazy import require
 from gpucti.errors import InputError
 from gpucti.io.atomic import atomic_output, refuse_existing
 from gpucti.io.exposure import Exposure
@@ -78,7 +79,10 @@ def plot_files(
         A file that is neither, both kinds at once, or an option that makes no sense.
     OutputExistsError
         The picture exists.
+    MissingPackageError
+        matplotlib is not installed.
     """
+    require("matplotlib", "a picture")
     target = None if output is None else _target(Path(output), overwrite=overwrite)
     ranges = _range("xrange", xrange), _range("yrange", yrange)
     _check_options(column, imset, dpi)
