@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import http.client
 import importlib.metadata
 import platform
 import shutil
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gpucti._version import __version__
+from gpucti.archive.client import bad_token
+from gpucti.archive.query import archive_settings
 from gpucti.backends import available
 from gpucti.calibration.hstcal import PROGRAMS, available as hstcal_available
 from gpucti.detector import MJD_ZERO
@@ -23,8 +26,10 @@ from gpucti.errors import GpuctiError
 from gpucti.io.dates import as_utc
 from gpucti.io.headers import last_pctetab
 from gpucti.io.inputs import first_existing
+from gpucti.io.network import REQUESTS, URLLIB, bad_variable, is_address, secrets_of, without_secrets
 from gpucti.model.pctetab import Pctetab
 from gpucti.references.crds import SERVER as CRDS_SERVER, cache_folder, crds_setup
+from gpucti.references.names import at_home
 
 #: What a finding may be: all is well; it works, but; something is not possible.
 OK, WARNING, LACKING = "ok", "warning", "lacking"
@@ -91,9 +96,13 @@ def examine(
         In place of today.
     """
     ref_dir = folder.absolute().parent / "ref" if ref_dir is None else ref_dir
-    mast = mast_server or environment.get("GPUCTI_MAST_SERVER") or MAST_SERVER
+    try:
+        mast, wrong = archive_settings(mast_server, environment).server or MAST_SERVER, ""
+        wrong = bad_token(environment.get("MAST_API_TOKEN")) or bad_variable(mast, environment, REQUESTS)
+    except GpuctiError as error:
+        mast, wrong = "", str(error)
     crds = environment.get("CRDS_SERVER_URL") or CRDS_SERVER
-    answers = {} if offline else _ask([mast, crds], timeout)
+    answers = {} if offline else _ask([mast, crds], timeout, environment)
     return [
         *_versions(),
         *_backends(),
@@ -101,7 +110,7 @@ def examine(
         *_pctetab(ref_dir, now or datetime.now(UTC)),
         *_oref(environment, oref),
         *_crds(environment, ref_dir, oref, answers.get(crds)),
-        *_archive(mast, answers.get(mast)),
+        *_archive(mast, wrong or answers.get(mast)),
         *_room(folder, environment),
     ]
 
@@ -194,7 +203,7 @@ def _oref(environment: Mapping[str, str], option: Path | None) -> Iterator[Findi
     if not value:
         yield Finding("oref", LACKING, "not set: names such as oref$x.fits in headers mean nothing", remedy)
         return
-    path = Path(value)
+    path = Path(at_home(value))
     if not path.is_dir():
         yield Finding("oref", LACKING, f"{value}: no such folder", remedy)
         return
@@ -209,7 +218,12 @@ def _crds(environment: Mapping[str, str], ref_dir: Path, oref: Path | None, answ
     try:
         setup = crds_setup(environment, ref_dir, oref)
     except GpuctiError as error:
-        yield Finding("CRDS cache", WARNING, str(error), "unset oref, or set CRDS_PATH to the cache that it belongs to")
+        if error.where:  # a variable of CRDS
+            topic, state = ("CRDS server", LACKING) if error.where == "CRDS_SERVER_URL" else ("CRDS cache", WARNING)
+            yield Finding(topic, state, str(error), f"unset {error.where}")
+        else:
+            remedy = "unset oref, or set CRDS_PATH to the cache that it belongs to"
+            yield Finding("CRDS cache", WARNING, str(error), remedy)
         return
     env = setup.environment
     config = cache_folder(env, "CRDS_CFGPATH", "config") / "server_config"
@@ -258,7 +272,7 @@ def _server(topic: str, server: str, answer: str | None, remedy: str) -> Finding
     if answer is None:
         return Finding(topic, OK, f"{server}, not asked")
     if answer:
-        return Finding(topic, LACKING, f"{server}: {answer}", remedy)
+        return Finding(topic, LACKING, f"{server}: {answer}" if server else answer, remedy)
     return Finding(topic, OK, f"{server} answers")
 
 
@@ -277,9 +291,10 @@ def _room(folder: Path, environment: Mapping[str, str]) -> Iterator[Finding]:
             yield Finding(topic, OK, detail)
 
 
-def _ask(servers: Sequence[str], timeout: float) -> dict[str, str]:
+def _ask(servers: Sequence[str], timeout: float, environment: Mapping[str, str]) -> dict[str, str]:
     """Return for each server why it cannot be used, empty if it answers; all are asked at once."""
-    answers = dict.fromkeys((url for url in servers if "serverless" not in url), f"no answer within {timeout:g} s")
+    asked = [url for url in servers if is_address(url) and "serverless" not in url]
+    answers = dict.fromkeys(asked, f"no answer within {timeout:g} s")
 
     def ask(url: str) -> None:
         try:
@@ -288,10 +303,9 @@ def _ask(servers: Sequence[str], timeout: float) -> dict[str, str]:
         except urllib.error.HTTPError as error:
             answers[url] = "" if error.code < 500 else f"answers with error {error.code}"
             error.close()
-        except OSError as error:
-            answers[url] = str(getattr(error, "reason", error)) or type(error).__name__
-        except ValueError as error:  # no address at all
-            answers[url] = str(error)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            said = str(getattr(error, "reason", error)) or type(error).__name__
+            answers[url] = bad_variable(url, environment, URLLIB) or without_secrets(said, *secrets_of(environment))
 
     # not a pool, whose threads are waited for: names of hosts may take minutes to be looked up
     threads = [threading.Thread(target=ask, args=(url,), daemon=True) for url in answers]

@@ -117,7 +117,6 @@ COVERED_BY = {
     "model/test_pctetab.py": "model/pctetab_checks",
     "pipeline/planning/test_planner.py": "pipeline/planning/science pipeline/planning/tasks",
     "pipeline/running/test_downloads.py": "cli/archive",
-    "pipeline/running/test_faults.py": "io/lock",
     "pipeline/running/test_run.py": (
         "cli/pipeline pipeline/options pipeline/planning/text pipeline/running/darks pipeline/running/science progress"
     ),

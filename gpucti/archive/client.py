@@ -7,6 +7,7 @@ as JSON, since astroquery's tables warn, mask and fail on empty ones.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,13 +19,22 @@ from urllib.parse import urlsplit
 
 import requests
 
-from gpucti._version import __version__
+from gpucti.archive.connection import configured_server, connect
 from gpucti.archive.periods import DarkRecord
 from gpucti.archive.retries import Retries, is_final
 from gpucti.archive.transport import Guard, RefusedAnswer, Stopped
 from gpucti.detector import MJD_ZERO
 from gpucti.errors import ArchiveError, InputError
 from gpucti.io.dates import format_utc, parse_utc
+from gpucti.io.network import (
+    REQUESTS,
+    bad_variable,
+    is_address,
+    proxy_variable,
+    secrets_of,
+    shown_address,
+    without_secrets,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +48,8 @@ _CAOM_COLUMNS = {
     "t_min": {"vot.datatype": "double"},
 }
 _DATASET = re.compile(r"[A-Z0-9]{9}")
+#: What may stand in a cookie.
+_TOKEN = re.compile(r"[!#-+\--:<-\[\]-~]+")
 _MAX_PAGES = 200
 _PRODUCTS_AT_ONCE = 500
 T = TypeVar("T")
@@ -76,13 +88,11 @@ class ArchiveSettings:
             raise InputError(f"attempts is {self.attempts!r}; expected 1 or more")
         if self.server is None:
             return
-        try:
-            parts = urlsplit(self.server)
-            good = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-        except ValueError:
-            good = False
-        if not good or parts.query or parts.fragment or parts.username is not None:
-            raise InputError(f"the archive's server is {self.server!r}; expected an address such as https://HOST")
+        parts = urlsplit(self.server) if is_address(self.server) else None
+        if parts is None or parts.query or parts.fragment or parts.username is not None:
+            raise InputError(
+                f"the archive's server is {shown_address(self.server)!r}; expected an address such as https://HOST"
+            )
         object.__setattr__(self, "server", self.server.rstrip("/"))
 
 
@@ -104,34 +114,27 @@ class Mast:
     """
 
     def __init__(self, settings: ArchiveSettings, stop: threading.Event | None = None) -> None:
-        from astropy.table import Table
-        from astroquery.mast import MastMissionsClass, ObservationsClass, conf  # slow
-
+        if wrong := bad_token(settings.token):
+            raise InputError(wrong)
         self._settings = settings
         self._stop = threading.Event() if stop is None else stop
-        self.server: str = settings.server or conf.server.rstrip("/")
-        self._missions = MastMissionsClass(mission="hst")
-        self._observations = ObservationsClass()
-        self._missions.columns["hst"] = Table({"name": list(_COLUMNS + _CRITERIA)})
-        portal = self._observations._portal_api_connection
-        portal._column_configs = {self._observations._caom_filtered: _CAOM_COLUMNS}
-        portal.TIMEOUT = settings.whole
-        if settings.server is not None:
-            # astroquery takes its configured server when it is imported; an instance can be told later only like this.
-            service = self._missions._service_api_connection
-            service.SERVICE_URL = self.server
-            service.MISSIONS_DOWNLOAD_URL = f"{self.server}/search/"
-            self._missions.mission = "hst"  # makes the address of the searches anew
-            portal.MAST_REQUEST_URL = f"{self.server}/api/v0/invoke"
-            portal.COLUMNS_CONFIG_URL = f"{self.server}/portal/Mashup/Mashup.asmx/columnsconfig"
-        self._retries = Retries(settings.attempts, settings.pause, self._stop)
-        self._guard = Guard(self.server, settings.token, settings.connect, settings.read, settings.whole, self._stop)
-        for client in (self._missions, self._observations):
-            session = client._session
-            session.mount("https://", self._guard)
-            session.mount("http://", self._guard)
-            session.max_redirects = 5
-            session.headers["User-Agent"] += f" gpucti/{__version__}"
+        address = settings.server or configured_server()
+        environment = os.environ  # noqa: TID251 -- only read, as requests does
+        if not is_address(address):
+            raise InputError(
+                f"astroquery's configuration has the server {shown_address(address)!r}; expected an address such as "
+                "https://HOST, or give one (--mast-server, GPUCTI_MAST_SERVER)"
+            )
+        if wrong := bad_variable(address, environment, REQUESTS):
+            raise InputError(wrong)
+        self.server = without_secrets(address)
+        self._proxy = proxy_variable(address, environment, REQUESTS)
+        self._secrets = (settings.token, *secrets_of(environment))
+        self._guard = Guard(address, settings.token, settings.connect, settings.read, settings.whole, self._stop)
+        self._retries = Retries(settings.attempts, settings.pause, self._stop, self._why)
+        self._missions, self._observations, self._sessions = connect(
+            settings.server, self._guard, settings.whole, _COLUMNS + _CRITERIA, _CAOM_COLUMNS
+        )
 
     def __enter__(self) -> Mast:
         return self
@@ -141,8 +144,8 @@ class Mast:
 
     def close(self) -> None:
         """Close the connection."""
-        for client in (self._missions, self._observations):
-            client._session.close()
+        for session in self._sessions:
+            session.close()
 
     def darks(self, start: datetime, end: datetime) -> list[DarkRecord]:
         """Return all darks of the STIS CCD, those of anneals too, that start between two dates (UTC)."""
@@ -204,7 +207,7 @@ class Mast:
                 raise ValueError
             return DarkRecord(name, when, float(exptime or 0.0), int(programme))
         except (TypeError, ValueError, OverflowError):
-            raise self._error("a search", f"the row of {name} makes no sense: {row!r:.200}") from None
+            raise self._error("a search", f"the row of {name} makes no sense: {self._seen(row)}") from None
 
     def title(self, programme: int, when: datetime) -> str | None:
         """Return the title of a programme that took a dark at a date, None if the archive does not say."""
@@ -224,7 +227,7 @@ class Mast:
 
         answer = self._json(what, self._ask(what, request))
         if answer.get("status") == "ERROR":
-            raise self._error(what, f"{answer.get('msg') or 'an error'!r:.200}")
+            raise self._error(what, f"{self._seen(answer.get('msg') or 'an error')}")
         rows = [row for row in _list(answer, "data") if isinstance(row, Mapping)]
         titles = {row.get("obs_title") for row in rows if str(row.get("proposal_id")) == str(programme)}
         return next((title for title in titles if isinstance(title, str) and title.strip()), None)
@@ -252,15 +255,15 @@ class Mast:
 
     def _add_product(self, row: Any, wanted: Sequence[str], found: dict[str, Product]) -> None:
         if not isinstance(row, Mapping):
-            raise self._error("a list of files", f"a row makes no sense: {row!r:.200}")
+            raise self._error("a list of files", f"a row makes no sense: {self._seen(row)}")
         name, suffix = str(row.get("dataset")).strip().upper(), str(row.get("file_suffix")).strip().upper()
         if name not in wanted or suffix != "FLT":
             return
         filename, uri, size = row.get("filename"), row.get("uri"), row.get("size")
         if not isinstance(filename, str) or filename.lower() != f"{name.lower()}_flt.fits":
-            raise self._error("a list of files", f"the FLT of {name} is called {filename!r:.200}")
+            raise self._error("a list of files", f"the FLT of {name} is called {self._seen(filename)}")
         if not isinstance(uri, str) or not isinstance(size, int) or size <= 0:
-            raise self._error("a list of files", f"the row of {filename} makes no sense: {row!r:.200}")
+            raise self._error("a list of files", f"the row of {filename} makes no sense: {self._seen(row)}")
         found[name] = Product(uri, size)
 
     def fetch(self, product: Product, path: Path) -> None:
@@ -274,7 +277,7 @@ class Mast:
             Something went wrong on the way.
         """
         try:
-            self._missions._session.headers.pop("Range", None)  # left behind by a resumption that failed
+            self._sessions[0].headers.pop("Range", None)  # left behind by a resumption that failed
             status, message, _ = self._missions.download_file(product.uri, local_path=path, cache=False, verbose=False)
         except Stopped:
             raise
@@ -287,7 +290,7 @@ class Mast:
                 raise  # of this computer's own
             raise ArchiveError(self._why(error)) from error
         if status != "COMPLETE":
-            reason = f"the server answers {self._guard.status}" if self._guard.status >= 400 else str(message)
+            reason = f"the server answers {self._guard.status}" if self._guard.status >= 400 else self._clean(message)
             raise (Refusal if is_final(self._guard.status) else ArchiveError)(reason)
 
     def _ask(self, what: str, request: Callable[[], T]) -> T:
@@ -311,10 +314,12 @@ class Mast:
         except (ValueError, RecursionError):
             kind = response.headers.get("Content-Type", "something").partition(";")[0]
             raise self._error(
-                what, f"answered with {kind} in place of JSON, {response.text[:60]!r}; is it a login page, or a proxy?"
+                what,
+                f"answered with {kind} in place of JSON, {self._clean(response.text)[:60]!r}; is it a login page, or a "
+                "proxy?",
             ) from None
         if not isinstance(answer, dict):
-            raise self._error(what, f"the answer makes no sense: {answer!r:.200}")
+            raise self._error(what, f"the answer makes no sense: {self._seen(answer)}")
         return answer
 
     def _no_json(self, error: Exception) -> bool:
@@ -322,23 +327,46 @@ class Mast:
 
     def _why(self, error: Exception) -> str:
         """Return what went wrong in a few words."""
-        text = f"{error} {error.__cause__ or ''} {error.__context__ or ''}"
         if self._guard.status >= 400:
             return f"the server answers {self._guard.status}"
         if self._no_json(error):
             return "the answer is no JSON; is it a login page, or a proxy?"
+        if self._guard.status or isinstance(error, RefusedAnswer) or not self._proxy:
+            return self._meaning(error)
+        return f"{self._meaning(error)} (by way of the proxy in {self._proxy})"
+
+    def _meaning(self, error: Exception) -> str:
+        text = f"{error} {error.__cause__ or ''} {error.__context__ or ''}"
         if isinstance(error, (requests.ConnectTimeout, requests.ReadTimeout)) or "timed out" in text.lower():
             return f"no answer for {self._settings.read:g} s"
         for sign, meaning in _SIGNS.items():
             if sign.lower() in text.lower():
                 return meaning
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return f"{type(error).__name__}: {' '.join(self._clean(error).split())[:200]}"
+
+    def _clean(self, said: object) -> str:
+        """Return what somebody said as it may be shown: a server or a library may repeat the token."""
+        return without_secrets(str(said), *self._secrets)
+
+    def _seen(self, value: object) -> str:
+        """Return a value of an answer for a message, cut short."""
+        return self._clean(repr(value))[:200]
 
     def _error(self, what: str, why: str) -> ArchiveError:
         hint = "check network and proxy, or work without the archive (--anneals FILE)"
         if self._guard.status in (401, 403):
             hint = "darks are public, so if MAST_API_TOKEN is set it may have expired: renew it or unset it"
-        return ArchiveError(f"{what}: {why}; {hint}", where=self.server)
+        return ArchiveError(f"{what}: {self._clean(why)}; {hint}", where=self.server)
+
+
+def bad_token(token: str | None) -> str:
+    """Return what is wrong with the token of an account, without showing it; empty if nothing is known to be."""
+    if not token or _TOKEN.fullmatch(token):
+        return ""
+    return (
+        "MAST_API_TOKEN holds a blank, a line break or another character that no token has (it is not shown here); set "
+        "it again, or unset it: darks are public"
+    )
 
 
 class Refusal(ArchiveError):
@@ -351,7 +379,7 @@ _SIGNS = {
     "refused": "connection refused",
     "resolve": "the name of the server is not known here",
     "Name or service not known": "the name of the server is not known here",
-    "certificate": "its certificate is not accepted",
+    "certificate": "its certificate is not accepted; REQUESTS_CA_BUNDLE=FILE names others, such as an institute's",
     "IncompleteRead": "the connection broke off",
     "Connection aborted": "the connection broke off",
     "Connection broken": "the connection broke off",

@@ -165,8 +165,9 @@ def download_darks(
     clear_leftovers(folder)
     names = list(dict.fromkeys(dark.exposure for dark in darks))
     there, bad = _look(names, folder)
-    missing = [name for name in names if name not in there]
-    no_flt: tuple[str, ...] = ()
+    without = {dark.exposure for dark in darks if not dark.flt}  # so the list says
+    no_flt = tuple(name for name in names if name not in there and name in without)
+    missing = [name for name in names if name not in there and name not in without]
     fetched: dict[str, Path] = {}
     failed: dict[str, str] = {}
     notes: list[str] = []
@@ -174,7 +175,7 @@ def download_darks(
         stop = threading.Event()
         with Mast(settings, stop) as mast:
             products = mast.products(missing)
-        no_flt = tuple(name for name in missing if name not in products)
+        no_flt += tuple(name for name in missing if name not in products)
         fetcher = _Fetcher(folder, settings, stop, bad)
         with closing(fetcher), _until_stopped(ThreadPoolExecutor(jobs, "gpucti-fetch"), stop) as pool:
             tasks = {pool.submit(fetcher.fetch, name, products[name]): name for name in missing if name in products}

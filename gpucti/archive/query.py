@@ -42,7 +42,13 @@ def archive_settings(server: str | None = None, environment: Mapping[str, str] |
         The address cannot be one.
     """
     environment = os.environ if environment is None else environment  # noqa: TID251 -- only read
-    return ArchiveSettings(server=server or environment.get(SERVER) or None, token=environment.get(TOKEN) or None)
+    token = environment.get(TOKEN) or None
+    if server or not environment.get(SERVER):
+        return ArchiveSettings(server=server or None, token=token)
+    try:
+        return ArchiveSettings(server=environment[SERVER], token=token)
+    except InputError as error:
+        raise error.at(f"environment variable {SERVER}") from None
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,14 @@ class Retries:
         Seconds before the second attempt; twice that before each further one.
     stop : Event
         Set by another thread to end a pause.
+    why : callable
+        Returns what the log may say of an error.
     """
 
     attempts: int
     pause: float
     stop: threading.Event
+    why: Callable[[Exception], str] = str
 
     def run(self, what: str, request: Callable[[], T], may_pass: Callable[[Exception], bool]) -> T:
         """Return what `request` returns, tried again after errors that may pass.
@@ -67,7 +70,7 @@ class Retries:
             except Exception as error:
                 if not may_pass(error):
                     raise
-                log.info("%s, attempt %d of %d: %s", what, attempt, self.attempts, error)
+                log.info("%s, attempt %d of %d: %s", what, attempt, self.attempts, self.why(error))
             if self.stop.wait(self.pause * 2 ** (attempt - 1)):
                 raise Stopped("stopped")
         return request()

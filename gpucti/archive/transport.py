@@ -14,6 +14,7 @@ from requests.adapters import HTTPAdapter
 #: Longest answer that is taken, bytes: a dark has 11 MB, a page of a search 1 MB.
 MAX_BYTES = 1 << 28
 _CHUNK = 1 << 16
+_REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class RefusedAnswer(requests.RequestException):
@@ -54,18 +55,24 @@ class Guard(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Send a request; see `requests.adapters.HTTPAdapter.send`."""
-        self.status = 0
+        redirected, self.status = self.status in _REDIRECTS, 0
         self._drop()
         if self._stop.is_set():
             raise Stopped("stopped", request=request)
         origin = _origin(request.url or "")
+        if origin != self._home and not redirected:
+            raise RefusedAnswer(f"astroquery asks {_shown(origin)}, not the archive's own address", request=request)
         if self._home[0] == "https" and origin[0] != "https":
-            raise RefusedAnswer(f"redirected to {origin[0]}://{origin[1]}, without encryption", request=request)
+            raise RefusedAnswer(f"redirected to {_shown(origin)}, without encryption", request=request)
         sent = request.copy()  # the token stays out of what astroquery logs
         if self._token and origin == self._home:
             sent.headers["Cookie"] = f"mast_token={self._token}"
         begin = time.monotonic()
-        response = super().send(sent, *args, **kwargs | {"timeout": self._timeouts})
+        try:
+            response = super().send(sent, *args, **kwargs | {"timeout": self._timeouts})
+        except requests.RequestException as error:
+            error.request = request  # and out of what an error holds
+            raise
         response.request = request
         response.raw = self._body = _Body(response.raw, begin + self._whole, self._whole, self._stop)
         self.status = response.status_code
@@ -83,9 +90,15 @@ class Guard(HTTPAdapter):
             self._body = None
 
 
-def _origin(url: str) -> tuple[str, str]:
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port of an address."""
     parts = urlsplit(url)
-    return parts.scheme.lower(), parts.netloc.lower()
+    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _shown(origin: tuple[str, str, int | None]) -> str:
+    scheme, host, port = origin
+    return f"{scheme}://{host}" + ("" if port in (80, 443, None) else f":{port}")
 
 
 class _Body:

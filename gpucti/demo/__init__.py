@@ -34,7 +34,7 @@ from gpucti.demo.picture import draw
 from gpucti.errors import MissingPackageError, OutputExistsError
 from gpucti.io.atomic import atomic_output
 from gpucti.io.exposure import Exposure
-from gpucti.io.lock import LOCK_NAME, folder_lock
+from gpucti.io.lock import HOLDER_NAME, LOCK_NAME, folder_lock
 from gpucti.pipeline.running.run import Report, correct
 from gpucti.progress import Event, Progress
 from gpucti.synthetic import Observation, Visit, simulate_visit
@@ -215,7 +215,8 @@ def _refuse(folder: Path, *, overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise OutputExistsError("is a file; expected a folder, or a name that is free", where=folder)
-    if all(entry.name == LOCK_NAME for entry in folder.iterdir()):  # one that was stopped at once leaves its lock
+    ours = (LOCK_NAME, HOLDER_NAME)  # left by one that was stopped at once
+    if all(entry.name in ours for entry in folder.iterdir()):
         return
     readme = folder / README
     known = readme.is_file() and readme.read_bytes().startswith(_TITLE.encode())

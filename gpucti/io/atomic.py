@@ -105,10 +105,11 @@ def _is_being_written(path: Path, machine: str, process: str) -> bool:
         return True  # gone: it was
     if machine == _machine() and int(process) == os.getpid() and time.time() - age < _STARTED:
         return False  # a process before us had our number, as in a container
-    return age < _LEFT_BEHIND and (machine != _machine() or _is_alive(int(process)))
+    return age < _LEFT_BEHIND and (machine != _machine() or is_alive(int(process)))
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Tell whether a process of this machine may be running."""
     if os.name == "nt":
         return True  # there, signal 0 is not a question
     try:

@@ -28,11 +28,11 @@ def main() -> int:
     """Do the job ``{answer, timeout, tries, pause, files: {name: {facts, fetch}}}`` and write the answer."""
     job = json.load(sys.stdin)
     socket.setdefaulttimeout(job["timeout"])  # of the downloads, which have none
-    answer: dict[str, Any] = {"fatal": "", "files": {}, "failed": {}}
+    answer: dict[str, Any] = {"fatal": "", "unreached": False, "files": {}, "failed": {}}
     try:
         _answer(job, answer)
     except SystemExit:  # CRDS gives up: it has neither a server nor a filled cache
-        answer["fatal"] = "neither a server that answers nor rules in the cache"
+        answer |= {"fatal": "neither a server that answers nor rules in the cache", "unreached": True}
     except ImportError as error:
         answer["fatal"] = f"the package crds cannot be imported ({error}); install it (pip install crds)"
     except Exception as error:  # noqa: BLE001 -- whatever it is, the parent tells the user

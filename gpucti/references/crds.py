@@ -9,18 +9,29 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from astropy.io import fits
 
 from gpucti.errors import InputError, ReferenceFileError
 from gpucti.io.child import run_child
 from gpucti.io.inputs import first_existing
+from gpucti.io.network import (
+    URLLIB,
+    bad_variable,
+    is_address,
+    proxy_variable,
+    secrets_of,
+    shown_address,
+    without_secrets,
+)
+from gpucti.references.names import at_home
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +41,10 @@ SERVER = "https://hst-crds.stsci.edu"
 CENTRAL_STORE = "/grp/crds/cache"
 #: CRDS's folder of the instrument, which headers call ``oref$``.
 INSTRUMENT, OREF = "stis", "oref$"
+#: Of CRDS_MODE.
+MODES = ("auto", "local", "remote", "s3")
+#: Observatories that CRDS knows besides: their rules and servers say nothing of STIS.
+_OTHERS = re.compile(r"(?<![a-z])(jwst|roman|tess)(?![a-z])", re.IGNORECASE)
 #: A server that says nothing for so long is not there, seconds; CRDS itself would wait for an hour.
 TIMEOUT = 60
 #: Tries for each file, and seconds before the first retry (twice as many before the second).
@@ -136,13 +151,14 @@ def crds_setup(environment: Mapping[str, str], ref_dir: Path, oref: str | os.Pat
     Raises
     ------
     InputError
-        ``oref`` is a folder that CRDS does not put reference files into.
+        ``oref`` is a folder that CRDS does not put reference files into, or a variable of CRDS cannot be right.
     """
     env, notes = dict(environment), []
     for name in env:
-        if name.startswith("CRDS_") and "PATH" in name and env[name]:
-            env[name] = os.path.abspath(env[name])  # noqa: PTH100 -- the slash at the end goes; the child works elsewhere
-    env.setdefault("CRDS_OBSERVATORY", "hst")
+        if name.startswith("CRDS_") and ("PATH" in name or name == "CRDS_DEFAULT_CACHE") and env[name]:
+            env[name] = _folder(name, env[name])
+    _check_variables(env)
+    env["CRDS_OBSERVATORY"] = "hst"
     env.setdefault("CRDS_CLIENT_TIMEOUT_SECONDS", f"{TIMEOUT}")
     if not env.get("CRDS_SERVER_URL"):
         env["CRDS_SERVER_URL"] = SERVER
@@ -157,6 +173,38 @@ def crds_setup(environment: Mapping[str, str], ref_dir: Path, oref: str | os.Pat
     notes += _check_oref(env.get("oref", ""), oref, folder, references, of_user=of_user)
     env["oref"] = f"{folder}{os.sep}"
     return CrdsSetup(env, cache, folder, tuple(notes), cache_note)
+
+
+def _folder(name: str, value: str) -> str:
+    """Return the folder that a variable names: absolute, since the child works elsewhere, and without a last slash."""
+    folder = at_home(value)
+    if folder.startswith("~"):
+        raise InputError(f"it is {value}, and there is no such user; expected a folder", where=name)
+    return os.path.abspath(folder)  # noqa: PTH100
+
+
+def _check_variables(env: Mapping[str, str]) -> None:
+    """Raise `InputError` for variables of CRDS that cannot be right for STIS."""
+    server, context, mode = (env.get(name, "") for name in ("CRDS_SERVER_URL", "CRDS_CONTEXT", "CRDS_MODE"))
+    if server and "serverless" not in server:
+        if not is_address(server) or urlsplit(server).username is not None:
+            raise InputError(
+                f"it is {shown_address(server)!r}; expected an address without user, such as {SERVER}, or unset it",
+                where="CRDS_SERVER_URL",
+            )
+        if other := _OTHERS.search(urlsplit(server).hostname or ""):
+            raise InputError(
+                f"it is {server}, the server of {other[0].upper()}; expected {SERVER}, or unset it",
+                where="CRDS_SERVER_URL",
+            )
+    if other := _OTHERS.match(context):
+        raise InputError(
+            f"it is {context}, rules of {other[0].upper()}; expected rules of HST, hst_NNNN.pmap, or unset it: the "
+            "server's latest are used",
+            where="CRDS_CONTEXT",
+        )
+    if mode and mode.lower() not in MODES:
+        raise InputError(f"it is {mode!r}; expected one of {', '.join(MODES)}, or unset it", where="CRDS_MODE")
 
 
 def _choose_cache(env: dict[str, str], ref_dir: Path, central: str) -> tuple[dict[str, str], bool, str]:
@@ -181,7 +229,7 @@ def _check_oref(
     variable: str, option: str | os.PathLike[str] | None, folder: Path, references: Path, *, of_user: bool
 ) -> list[str]:
     """Return what there is to say about ``oref``; raise if it is not where CRDS puts reference files."""
-    given = os.fspath(option) if option is not None else variable
+    given = at_home(os.fspath(option) if option is not None else variable)
     known = (folder, references, references / INSTRUMENT, references / "oref")
     if given and not any(_same(given, os.fspath(path)) for path in known):
         if option is not None or of_user:
@@ -286,10 +334,11 @@ def best_references(
     }
     answer = _ask(job, environment)
     if answer["fatal"]:
-        raise ReferenceFileError(
-            f"CRDS has no answer: {answer['fatal']} (server {environment['CRDS_SERVER_URL']}, cache {setup.cache}); "
-            "see to the network, set CRDS_PATH to a filled cache, or do without --crds_update"
-        )
+        fault = network_fault(environment) if answer["unreached"] else ""
+        raise _no_answer(answer["fatal"] + (f" ({fault})" if fault else ""), setup)
+    errors = {keys[key]: file["error"] for key, file in answer["files"].items() if file["error"]}
+    if environment.get("CRDS_CONTEXT") and errors and len(errors) == len(asked):
+        raise _no_answer(f"CRDS_CONTEXT is {environment['CRDS_CONTEXT']}: {next(iter(errors.values()))}", setup)
     stamp = {"CRDS_CTX": answer["context"], "CRDS_VER": answer["version"]}
     names: dict[Path, Mapping[str, str]] = {}
     for key, file in answer["files"].items():
@@ -303,10 +352,30 @@ def best_references(
         names=names,
         refused={keys[key]: file["refused"] for key, file in answer["files"].items() if file["refused"]},
         failed=answer["failed"],
-        errors={keys[key]: file["error"] for key, file in answer["files"].items() if file["error"]},
+        errors=errors,
         context=answer["context"],
         connected=answer["connected"],
         synced=answer["synced"],
+    )
+
+
+def network_fault(environment: Mapping[str, str]) -> str:
+    """Return which variable may keep the server from answering, empty if none is known to."""
+    server = environment["CRDS_SERVER_URL"]
+    if "serverless" in server:
+        return ""
+    proxy = proxy_variable(server, environment, URLLIB)
+    return bad_variable(server, environment, URLLIB) or (f"asked by way of the proxy in {proxy}" if proxy else "")
+
+
+def _no_answer(why: str, setup: CrdsSetup) -> ReferenceFileError:
+    """Return the error that tells why CRDS answers for no file."""
+    known = ("CRDS_SERVER_URL", "CRDS_OBSERVATORY", "CRDS_CLIENT_TIMEOUT_SECONDS", "CRDS_PATH")
+    others = [name for name in setup.environment if name.startswith("CRDS_") and name not in known]
+    check = f"check the variables that are set ({', '.join(sorted(others))}), " if others else ""
+    return ReferenceFileError(
+        f"CRDS has no answer: {why} (server {setup.environment['CRDS_SERVER_URL']}, cache {setup.cache}); {check}"
+        "see to the network, set CRDS_PATH to a filled cache, or do without --crds_update"
     )
 
 
@@ -318,12 +387,18 @@ def _seconds(environment: Mapping[str, str]) -> int:
 
 
 def _ask(job: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Run the child in an empty folder and return its answer; what it says goes to the log."""
+    """Run the child in an empty folder and return its answer; what it says goes to the log, without secrets."""
+
+    def clean(text: str) -> str:
+        return without_secrets(text, *secrets_of(environment))
+
     with tempfile.TemporaryDirectory(prefix="gpucti-") as folder:
         answer = Path(folder) / "answer.json"
         job |= {"answer": os.fspath(answer)}
-        ended = run_child(CHILD, job, Path(folder), environment=environment, say=partial(log.info, "%s"))
+        ended = run_child(
+            CHILD, job, Path(folder), environment=environment, say=lambda line: log.info("%s", clean(line))
+        )
         if ended.status or not answer.is_file():
-            said = ended.last(12) or " nothing"
+            said = clean(ended.last(12)) or " nothing"
             raise ReferenceFileError(f"CRDS ended with status {ended.status}; it said last:{said}")
-        return dict(json.loads(answer.read_text(encoding="utf-8")))
+        return dict(json.loads(clean(answer.read_text(encoding="utf-8"))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 #: Variables that refer to variables: more than so many turn in a circle.
@@ -45,7 +45,7 @@ def _expanded(name: str, environment: Mapping[str, str]) -> str | None:
         if not mark:
             break
         variable, tail = (head, tail) if head else (tail.partition("/")[0], tail.partition("/")[2])
-        value = environment.get(variable, "")
+        value = at_home(environment.get(variable, ""))
         if not value and depth and not variable.isidentifier():
             break  # a folder with this sign in its name
         if not value or not tail.strip("/"):
@@ -67,8 +67,38 @@ def run_environment(oref: Path | None, ref_dir: Path | None = None) -> dict[str,
         Folder of the super-darks, which headers call ``$ctirefs``.
     """
     environment = dict(os.environ)  # noqa: TID251 -- only read
-    if oref is not None:
-        environment["oref"] = f"{oref.absolute()}{os.sep}"
-    if ref_dir is not None:
-        environment["ctirefs"] = f"{ref_dir.absolute()}{os.sep}"
+    if "oref" in environment:
+        environment["oref"] = at_home(environment["oref"])
+    for name, folder in (("oref", oref), ("ctirefs", ref_dir)):
+        if folder is not None:
+            environment[name] = f"{Path(at_home(os.fspath(folder))).absolute()}{os.sep}"
     return environment
+
+
+def at_home(path: str) -> str:
+    """Return a path with the user's folder in place of a ``~`` that no shell replaced."""
+    return os.path.expanduser(path) if path.startswith("~") else path  # noqa: PTH111 -- keeps a slash at the end
+
+
+def missing_remedy(names: Iterable[str], environment: Mapping[str, str]) -> str:
+    """Return what to do about names in headers that stand for no file, by the variables in them."""
+    parts = []
+    for variable in dict.fromkeys(_variable(name) for name in names):
+        value = environment.get(variable, "")
+        if variable == "oref":
+            parts.append(f"oref is {value}: fetch them, or give --oref FOLDER" if value else
+                         "oref is not set: give --oref FOLDER")  # fmt: skip
+        elif variable and value:
+            parts.append(f"{variable} is {value}: fetch them, or take today's names (--crds_update)")
+        elif variable:  # otab$ of 1997 and 1998
+            parts.append(
+                f'{variable} is not set: take today\'s names (--crds_update), or set it (export {variable}="$oref", if '
+                "they are in that folder)"
+            )
+    return "; ".join(parts) or "put names of files into the headers (crds bestrefs does)"
+
+
+def _variable(name: str) -> str:
+    """Return the variable of a name, empty if it has none."""
+    head, mark, tail = name.partition("$")
+    return (head or tail.partition("/")[0]) if mark else ""

@@ -38,7 +38,7 @@ from gpucti.pipeline.planning.science import (
 )
 from gpucti.pipeline.planning.tasks import Folders, Plan, ScienceTask, SuperdarkTask, Tools
 from gpucti.references.crds import CrdsSetup, crds_setup
-from gpucti.references.names import run_environment
+from gpucti.references.names import missing_remedy, run_environment
 
 
 def plan(
@@ -354,12 +354,9 @@ def _check_references(
         f"  {keyword:<8} {name or '(the keyword names none)'}  for {', '.join(dict.fromkeys(files))}"
         for (keyword, name), files in missing.items()
     ]
-    todo = "; put names of files into the headers (crds bestrefs does)"
-    if any("oref" in name for _, name in missing):
-        oref = (tools.references.environment or {}).get("oref")
-        todo = "; oref is " + (f"{oref}: fetch them, or give --oref FOLDER" if oref else "not set: give --oref FOLDER")
+    todo = missing_remedy((name for _, name in missing), tools.references.environment or {})
     what = "1 reference file is" if len(missing) == 1 else f"{len(missing)} reference files are"
-    problems.add(f"{what} missing{todo}\n" + "\n".join(lines))
+    problems.add(f"{what} missing; {todo}\n" + "\n".join(lines))
 
 
 def _note_extrapolation(exposures: Iterable[ExposureHeaders], provenance: Provenance, problems: Problems) -> None:

@@ -24,6 +24,7 @@ from gpucti.references.crds import (
     CrdsSetup,
     best_references,
     header_facts,
+    network_fault,
 )
 
 Names = Mapping[str, str]
@@ -198,10 +199,15 @@ class _Update:
         """Note which names change, and whether the server answered."""
         answer, server = self._answer, setup.environment["CRDS_SERVER_URL"]
         if not answer.connected:
+            fault = network_fault(setup.environment)
             self._problems.note(
-                f"the CRDS server {server} was not asked or does not answer: rules and files are those of {setup.cache}"
+                f"the CRDS server {server} was not asked or does not answer"
+                + (f" ({fault})" if fault else "")
+                + f": rules and files are those of {setup.cache}"
                 + (f", last brought up to date {answer.synced}" if answer.synced else "")
             )
+        if not any(answer.names.values()):
+            return  # for none of the files; why is a problem of each
         changed = [f"{key} {old} -> {new} ({count}x)" for (key, old, new), count in sorted(self._changed.items())]
         self._problems.note(
             f"best references by CRDS ({answer.context}): " + ("; ".join(changed) or "all names stay as they are")
