@@ -1,6 +1,4 @@
-"""What is imported when it is first used: our modules, so that ``import gpucti`` alone is light and enough, and packages
-that not everybody has.
-"""
+"""What is imported at its first use: our modules, so that `import gpucti` is light; packages that not everybody has."""
 
 from __future__ import annotations
 
