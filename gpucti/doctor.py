@@ -38,8 +38,11 @@ MAST_SERVER = "https://mast.stsci.edu"
 TIMEOUT = 5.0
 #: Bytes that the darks of one anneal period and their corrected versions need, and a visit of science.
 ROOM = 3 * 1024**3
-#: Packages whose versions are shown.
-PACKAGES = ("numpy", "scipy", "astropy", "numba", "stistools", "crds", "astroquery")
+#: Packages whose versions are shown: all that are declared.
+PACKAGES = (
+    "numpy", "astropy", "numba", "click", "filelock", "scipy", "matplotlib", "pillow", "rich", "stistools", "crds",
+    "astroquery", "requests",
+)  # fmt: skip
 
 
 class Finding(NamedTuple):
