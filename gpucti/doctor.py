@@ -48,8 +48,11 @@ MAST_SERVER = "https://mast.stsci.edu"
 TIMEOUT = 5.0
 #: Bytes that the darks of one anneal period and their corrected versions need, and a visit of science.
 ROOM = 3 * 1024**3
-#: Packages whose versions are shown.
-PACKAGES = ("numpy", "scipy", "astropy", "numba", "matplotlib", "stistools", "crds", "astroquery")
+#: Packages whose versions are shown: all that are declared.
+PACKAGES = (
+    "numpy", "astropy", "numba", "click", "filelock", "scipy", "matplotlib", "pillow", "rich", "stistools", "crds",
+    "astroquery", "requests",
+)  # fmt: skip
 #: What commands import late, each in a process of its own; and what goes without.
 IMPORTS = {
     "stistools": ("stistools.basic2d, stistools.calstis", "all but --engine hstcal"),

@@ -109,6 +109,10 @@ class ArchiveError(GpuctiError, RuntimeError):
     """The archive cannot be reached, does not answer as it should, or cannot decide; the message says how to go on."""
 
 
+class MissingPackageError(GpuctiError, ImportError):
+    """What was asked for needs a Python package that is not installed, or broken; the message says which."""
+
+
 class Failure(NamedTuple):
     """One item that could not be treated, and why; ``str`` is a line of a message.
 

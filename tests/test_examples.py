@@ -9,6 +9,12 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
+def test_every_example_is_run_here():
+    """Oracle: the folder."""
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in text] == []
+
+
 def run_example(name, monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", [name, *arguments])
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")

@@ -11,17 +11,16 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
 import requests
 
 from gpucti.archive.connection import configured_server, connect
 from gpucti.archive.periods import DarkRecord
 from gpucti.archive.retries import Retries, is_final
+from gpucti.archive.settings import ArchiveSettings, Product, Refusal
 from gpucti.archive.transport import Guard, RefusedAnswer, Stopped
 from gpucti.detector import MJD_ZERO
 from gpucti.errors import ArchiveError, InputError
@@ -53,54 +52,6 @@ _TOKEN = re.compile(r"[!#-+\--:<-\[\]-~]+")
 _MAX_PAGES = 200
 _PRODUCTS_AT_ONCE = 500
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArchiveSettings:
-    """Where the archive is, how long its answers are waited for, and how often a request is tried.
-
-    Attributes
-    ----------
-    server : str or None
-        Address in place of the one that astroquery is configured with, such as that of a mirror.
-    token : str or None
-        Of the user's MAST account. Darks are public, so none is needed.
-    connect, read, whole : float
-        Seconds to wait for a connection, for the next bytes, and for a whole answer or file.
-    attempts, pause : int, float
-        See `gpucti.archive.retries.Retries`.
-    page : int
-        Rows per page of a search.
-    """
-
-    server: str | None = None
-    token: str | None = field(default=None, repr=False)
-    connect: float = 15.0
-    read: float = 60.0
-    whole: float = 900.0
-    attempts: int = 4
-    pause: float = 1.0
-    page: int = 5000
-
-    def __post_init__(self) -> None:
-        """Check the address; raise `InputError` for one that cannot be."""
-        if self.attempts < 1:
-            raise InputError(f"attempts is {self.attempts!r}; expected 1 or more")
-        if self.server is None:
-            return
-        parts = urlsplit(self.server) if is_address(self.server) else None
-        if parts is None or parts.query or parts.fragment or parts.username is not None:
-            raise InputError(
-                f"the archive's server is {shown_address(self.server)!r}; expected an address such as https://HOST"
-            )
-        object.__setattr__(self, "server", self.server.rstrip("/"))
-
-
-class Product(NamedTuple):
-    """A calibrated dark in the archive: what to ask for, and its size in bytes."""
-
-    uri: str
-    size: int
 
 
 class Mast:
@@ -367,10 +318,6 @@ def bad_token(token: str | None) -> str:
         "MAST_API_TOKEN holds a blank, a line break or another character that no token has (it is not shown here); set "
         "it again, or unset it: darks are public"
     )
-
-
-class Refusal(ArchiveError):
-    """The archive does not give a file."""
 
 
 _SIGNS = {

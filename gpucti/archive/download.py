@@ -9,11 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpucti.archive.client import ArchiveSettings, Mast, Product, Refusal
 from gpucti.archive.retries import MAX_LOST_FILES, Retries
+from gpucti.archive.settings import ArchiveSettings, Product, Refusal, open_archive
 from gpucti.darks.anneals import Dark
 from gpucti.errors import ArchiveError, InputError
 from gpucti.io.atomic import clear_leftovers, temporary_name
@@ -22,6 +23,9 @@ from gpucti.io.fitsfile import read_hdus, read_stored, stored_bytes
 from gpucti.io.headers import list_files, read_primary
 from gpucti.io.inputs import IO_THREADS
 from gpucti.progress import Event, Progress
+
+if TYPE_CHECKING:
+    from gpucti.archive.client import Mast
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +177,7 @@ def download_darks(
     notes: list[str] = []
     if missing:
         stop = threading.Event()
-        with Mast(settings, stop) as mast:
+        with open_archive(settings, stop) as mast:
             products = mast.products(missing)
         no_flt += tuple(name for name in missing if name not in products)
         fetcher = _Fetcher(folder, settings, stop, bad)
@@ -296,7 +300,7 @@ class _Fetcher:
 
     def _mast(self) -> Mast:
         if not hasattr(self._thread, "mast"):
-            self._thread.mast = Mast(self._settings, self._stop)
+            self._thread.mast = open_archive(self._settings, self._stop)
             self._connections.append(self._thread.mast)
         mast: Mast = self._thread.mast
         return mast

@@ -8,16 +8,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gpucti.archive.client import ArchiveSettings, Mast
 from gpucti.archive.periods import Catalogue, PeriodFinder, settled
 from gpucti.archive.programmes import Programmes
+from gpucti.archive.settings import ArchiveSettings, open_archive
 from gpucti.darks.anneals import MIN_DARK_SECONDS, AnnealPeriod, Dark, read_anneals, write_anneals
 from gpucti.errors import ArchiveError, InputError
 from gpucti.io.dates import format_utc
 from gpucti.io.inputs import Files, expand_files, lines_by_reason
 from gpucti.io.selection import LENIENT, judge, raw_files
+
+if TYPE_CHECKING:
+    from gpucti.archive.client import Mast
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +183,7 @@ def anneal_periods(
     if now is None:
         now = datetime.now(UTC).replace(tzinfo=None)
     try:
-        with Mast(settings or ArchiveSettings()) as mast:
+        with open_archive(settings or ArchiveSettings()) as mast:
             programmes = Programmes(mast.title)
             limits = (anneal_start, anneal_end, min(min_exptime, MIN_DARK_SECONDS))
             finder = PeriodFinder(Catalogue(mast.darks), programmes, now, *limits)

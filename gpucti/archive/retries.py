@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gpucti.archive.transport import Stopped
-
 log = logging.getLogger(__name__)
 
 #: Client errors (400 to 499) that may pass: Request Timeout, Too Early, Too Many Requests.
@@ -72,5 +70,7 @@ class Retries:
                     raise
                 log.info("%s, attempt %d of %d: %s", what, attempt, self.attempts, self.why(error))
             if self.stop.wait(self.pause * 2 ** (attempt - 1)):
+                from gpucti.archive.transport import Stopped  # needs requests
+
                 raise Stopped("stopped")
         return request()

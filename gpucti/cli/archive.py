@@ -13,9 +13,9 @@ from gpucti.cli.common import EXIT_FAILED, messages, tell, write_json
 from gpucti.cli.options import QUIET, archive_options, json_option, verbose_options
 
 if TYPE_CHECKING:
-    from gpucti.archive.client import ArchiveSettings
     from gpucti.archive.download import Download
     from gpucti.archive.query import Answer
+    from gpucti.archive.settings import ArchiveSettings
     from gpucti.darks.anneals import AnnealPeriod, Dark
     from gpucti.progress import Event
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gpucti._lazy import require
 from gpucti.cli.options import LOUD, NORMAL, QUIET
+from gpucti.errors import MissingPackageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -41,12 +43,12 @@ def write_json(data: dict[str, Any], file: str | None) -> None:
 def files_progress(total: int, verbose: int) -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
     """Yield two functions: one says a line on standard error, one reports a file on standard output, unless QUIET.
 
-    A bar is shown only where standard error is a terminal.
+    A bar is shown only where standard error is a terminal and rich is installed.
     """
     if verbose == QUIET:
         yield tell, lambda text: None
         return
-    if not sys.stderr.isatty():
+    if not _bars_can_be_shown():
         yield tell, click.echo
         return
     with progress_bars(transient=True) as (bar, above):
@@ -67,7 +69,7 @@ def stages(verbose: int) -> Iterator[tuple[Callable[[str], None], Callable[[Even
     """Yield what says a line, and what shows the steps of a run: bars, or lines where there is no terminal."""
     if verbose == QUIET:
         yield tell, None
-    elif not sys.stderr.isatty():
+    elif not _bars_can_be_shown():
         yield tell, lambda event: click.echo(f"{event.stage} {event.done}/{event.total}: {event.text}")
     else:
         with progress_bars("{task.fields[text]}") as (bars, above):
@@ -79,6 +81,18 @@ def stages(verbose: int) -> Iterator[tuple[Callable[[str], None], Callable[[Even
                 bars.update(tasks[event.stage], completed=event.done, text=event.text)
 
             yield lambda text: above(f"gpucti: {text}"), show
+
+
+def _bars_can_be_shown() -> bool:
+    """Tell whether standard error is a terminal, and what draws bars is installed; else there are lines."""
+    if not sys.stderr.isatty():
+        return False
+    try:
+        require("rich", "a progress bar")
+    except MissingPackageError as error:
+        tell(f"note: {error}")
+        return False
+    return True
 
 
 @contextmanager
@@ -111,6 +125,7 @@ def messages(say: Callable[[str], None], verbose: int = NORMAL) -> Iterator[None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)  # one package's, of another
             warnings.filterwarnings("ignore", module="astropy")  # of damaged files: what matters is an error of ours
             warnings.showwarning = show  # type: ignore[assignment]
             yield

@@ -40,4 +40,6 @@ def demo_command(folder: str, device: str | None, backend: str | None, *, verbos
         result = run_demo(folder, device=chosen_device(device, backend), progress=progress, overwrite=overwrite)
     seconds = ", ".join(f"{part} {seconds:.0f}" for part, seconds in result.seconds.items())
     click.echo(f"\n{result.table}\nbackend {result.report.backend}; seconds: {seconds}")
-    click.echo(f"table    {result.table_file}\npicture  {result.picture}")
+    click.echo(f"table    {result.table_file}")
+    if result.picture is not None:
+        click.echo(f"picture  {result.picture}")

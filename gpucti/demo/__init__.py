@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,12 +31,11 @@ from gpucti.demo.measure import (
     read_image,
 )
 from gpucti.demo.picture import draw
-from gpucti.errors import OutputExistsError
+from gpucti.errors import MissingPackageError, OutputExistsError
 from gpucti.io.atomic import ALLOW, atomic_output
 from gpucti.io.exposure import Exposure
 from gpucti.io.lock import HOLDER_NAME, LOCK_NAME, folder_lock
 from gpucti.pipeline.running.run import Report, correct
-from gpucti.plots.style import require_matplotlib
 from gpucti.progress import Event, Progress
 from gpucti.synthetic import Observation, Visit, simulate_visit
 
@@ -62,8 +62,10 @@ class DemoResult:
         All of it.
     visit : Visit
         The simulated visit, corrected.
-    picture, table_file : Path
-        The picture (PNG) and the table (text).
+    picture : Path or None
+        The picture (PNG); None where matplotlib or pillow is not installed.
+    table_file : Path
+        The table (text).
     stars, sky, spectrum, hot_pixels
         What was measured without and with the correction, and the truth.
     report : Report
@@ -74,7 +76,7 @@ class DemoResult:
 
     folder: Path
     visit: Visit
-    picture: Path
+    picture: Path | None
     table_file: Path
     stars: Stars
     sky: Pair
@@ -119,14 +121,11 @@ def run_demo(
     ------
     OutputExistsError
         The folder is not empty, and holds no demonstration or `overwrite` is not set.
-    GpuctiError
-        There is no matplotlib that works.
     FolderInUseError
         Another demonstration runs in the folder.
     """
     folder = Path(folder).absolute()
     backend = get_backend(device)
-    require_matplotlib()  # now, not after all the work
     parts = _Parts(progress)
     _refuse(folder, overwrite=overwrite)
     folder.mkdir(parents=True, exist_ok=True)
@@ -153,7 +152,11 @@ def run_demo(
             darks = _read_darks(visit)
             stars, sky, hot = measure_stars(image), measure_sky(image), measure_hot_pixels(darks)
             when = Time(Exposure.read(plain[image_root, "crj"]).primary["TEXPSTRT"], format="mjd").strftime("%B %Y")
-            picture = draw(folder / PICTURE, image, darks[-1], stars, spectrum, hot, when=when)
+            picture = None
+            try:
+                picture = draw(folder / PICTURE, image, darks[-1], stars, spectrum, hot, when=when)
+            except MissingPackageError as error:
+                warnings.warn(f"no picture: {error}", stacklevel=2)
         result = DemoResult(
             folder, visit, picture, folder / TABLE, stars, sky, spectrum, hot, report, dict(parts.seconds)
         )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gpucti._lazy import require
 from gpucti.demo.measure import BRIGHTNESS, FAR, DarkImage, HotPixels, Image, Pair, Spectrum, Stars
 from gpucti.io.atomic import atomic_output
 
@@ -38,7 +39,15 @@ SOFTNESS = 20.0
 def draw(
     path: Path, image: Image, dark: DarkImage, stars: Stars, spectrum: Spectrum, hot: HotPixels, *, when: str
 ) -> Path:
-    """Draw everything into a PNG file; an existing one is replaced."""
+    """Draw everything into a PNG file; an existing one is replaced.
+
+    Raises
+    ------
+    MissingPackageError
+        matplotlib or pillow is not installed.
+    """
+    for package in ("matplotlib", "pillow"):
+        require(package, "the picture")
     from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

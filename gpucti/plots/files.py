@@ -93,7 +93,10 @@ def plot_files(
     SomeFailedError
         Some files could not be drawn; the others are, in `output` or `figure`, where the picture says which are
         missing. Without either a warning tells of each, and the figure is returned.
+    MissingPackageError
+        matplotlib is not installed.
     """
+    require_matplotlib()
     target = None if output is None else _target(Path(output), overwrite=overwrite)
     ranges = _range("xrange", xrange), _range("yrange", yrange)
     _check_options(column, imset, order, dpi)
@@ -101,7 +104,6 @@ def plot_files(
     chosen = _Choice(column, imset, order, *ranges)
     spectra, frames, failures = _read_all(paths, chosen)
     _check_together(spectra, frames, chosen)
-    require_matplotlib()
     from matplotlib.figure import Figure
 
     canvas = Figure() if figure is None else figure

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from astropy.io import fits
 
-from gpucti.errors import GpuctiError
+from gpucti._lazy import require
+from gpucti.errors import MissingPackageError, in_brief
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,20 +36,21 @@ _UNITS = {
 
 
 def require_matplotlib() -> None:
-    """Raise `GpuctiError` unless pictures can be drawn: matplotlib may be absent, or fail in any way.
+    """Raise `MissingPackageError` unless pictures can be drawn: matplotlib may be absent, or fail in any way.
 
     No window and no backend is needed: figures are drawn and written without pyplot. But matplotlib cannot be imported
     if MPLBACKEND names a backend that it does not know.
     """
     try:
-        import matplotlib.figure  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise GpuctiError(f"pictures need matplotlib ({error}); pip install matplotlib") from error
-    except Exception as error:
-        found = (
-            f"matplotlib is installed but cannot be imported ({type(error).__name__}: {' '.join(str(error).split())})"
-        )
-        raise GpuctiError(f"{found}; unset MPLBACKEND if it is set, or pip install --upgrade matplotlib") from error
+        require("matplotlib", "a picture")
+    except MissingPackageError as error:
+        cause = error.__cause__
+        if cause is None or isinstance(cause, ModuleNotFoundError):
+            raise
+        found = f"matplotlib is installed but cannot be imported ({in_brief(cause)})"
+        raise MissingPackageError(
+            f"{found}; unset MPLBACKEND if it is set, or pip install --upgrade matplotlib"
+        ) from cause
 
 
 def plain(text: object) -> str:

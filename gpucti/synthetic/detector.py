@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter
 
 from gpucti.backends.base import Backend
 from gpucti.correction.stack import add_cti_stack
@@ -152,6 +151,8 @@ class Detector:
     @cached_property
     def low_flat(self) -> Floats:
         """Large-scale response on a coarse grid, mean 1."""
+        from scipy.ndimage import gaussian_filter
+
         rough = gaussian_filter(self.rng("low flat").normal(0.0, 1.0, (LOW_SIZE, LOW_SIZE)), 9.0, mode="reflect")
         y, x = np.mgrid[-1.0 : 1.0 : LOW_SIZE * 1j, -1.0 : 1.0 : LOW_SIZE * 1j]
         flat = 1.0 + 0.015 * rough / rough.std() - 0.04 * (x**2 + y**2)

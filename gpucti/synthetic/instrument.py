@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import erf
 
 from gpucti.detector import DARK_SLOPE, DARK_TEMPERATURE, FULL_ROWS, OVERSCAN_COLS, OVERSCAN_ROWS
 from gpucti.errors import InputError
@@ -131,6 +130,8 @@ def grating(name: str) -> Grating:
 
 def pixel_share(distance: npt.ArrayLike, spread: npt.ArrayLike) -> Floats:
     """Return the part of a Gaussian that falls into a pixel whose centre is `distance` pixels away, one dimension."""
+    from scipy.special import erf
+
     scale = math.sqrt(0.5) / np.asarray(spread, dtype=np.float64)
     place = np.asarray(distance, dtype=np.float64)
     return np.asarray(0.5 * (erf((place + 0.5) * scale) - erf((place - 0.5) * scale)), dtype=np.float64)
@@ -142,6 +143,8 @@ def enclosed(height: npt.ArrayLike) -> Floats:
     A row at the edge counts by the part of it that lies inside, as if its light were even: on average that is a
     profile broadened by a pixel's width.
     """
+    from scipy.special import erf
+
     half = 0.5 * np.asarray(height, dtype=np.float64)
     broad = [(part, math.sqrt(spread**2 + 1.0 / 12.0)) for part, spread in PSF]
     return np.asarray(sum(part * erf(half * math.sqrt(0.5) / spread) for part, spread in broad), dtype=np.float64)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from gpucti.synthetic.instrument import (
     A2CENTER,
@@ -148,6 +147,8 @@ class Mode:
 
     def through_slit(self, spectrum: Floats, aperture: SimulatedAperture) -> Floats:
         """Return a spectrum of light that fills the slit: blurred by the slit's width and the optics."""
+        from scipy.ndimage import gaussian_filter1d, uniform_filter1d
+
         width = 2 * round(0.5 * (aperture.width / SCALE * FINE - 1.0)) + 1  # odd: an even one would shift the light
         blurred = uniform_filter1d(spectrum, width, mode="nearest")
         return np.asarray(

@@ -13,6 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from gpucti._lazy import require
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.darks.anneals import AnnealPeriod, Dark, write_anneals
@@ -129,6 +130,8 @@ def simulate_visit(
         The folder is not empty.
     ReferenceFileError
         The packaged PCTETAB does not cover the date.
+    MissingPackageError
+        scipy is not installed.
 
     Examples
     --------
@@ -137,6 +140,7 @@ def simulate_visit(
     >>> sorted(path.name for path in visit.science.iterdir())
     ['ogv101010_raw.fits']
     """
+    require("scipy", "a synthetic visit")
     seed = whole("seed", seed, 0, 2**63 - 1)
     plan = Schedule.make(exposures, mjd=mjd, weeks=weeks, darks_per_week=darks_per_week, periods=periods, gain=gain)
     folder = Path(folder).absolute()

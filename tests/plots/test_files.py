@@ -666,7 +666,7 @@ def test_mplbackend_of_a_notebook(backend: str, tmp_path: Path) -> None:
     assert "name a picture to write, -o FILE.png." in done.stderr.splitlines()[-1]
     done = run("-c", f"import gpucti; gpucti.plot_files({str(path)!r}, {str(tmp_path / 'b.png')!r})")
     if done.returncode:  # matplotlib refuses to be imported
-        assert "GpuctiError: matplotlib is installed but cannot be imported (" in done.stderr.splitlines()[-1]
+        assert "MissingPackageError: matplotlib is installed but cannot be imported (" in done.stderr.splitlines()[-1]
         assert "unset MPLBACKEND" in done.stderr.splitlines()[-1]
 
 
