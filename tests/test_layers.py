@@ -35,7 +35,7 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
     "cupy": ("backends/_cuda",),
     "numba": ("backends/_numba",),
     "scipy": ("synthetic/",),
-    "matplotlib": ("plots/", "demo/picture", "cli/spectra"),
+    "matplotlib": ("plots/", "demo/picture", "cli/spectra", "doctor"),
     "PIL": ("plots/", "demo/picture"),
     "rich": ("cli/common",),
     "crds": ("references/_crds_child",),

@@ -57,13 +57,11 @@ def _maker(engine: Engine, headers: StisKeywords, references: References) -> str
 
 
 def _wavecal(headers: ExposureHeaders, path: Path | None, references: References) -> list[ExposureHeaders]:
-    """Return the headers of the wavecal that is used, if it can be read; if not, that is told of elsewhere."""
-    if path is None or not read_work(headers).wavecal or not any(headers.path.parent.glob("*_epc.fits*")):
+    """Return the headers of the wavecal that is used, if it can be read."""
+    if path is None or not read_work(headers).wavecal:
         return []
-    try:
-        return [references.keep(("wavecal", path), lambda: ExposureHeaders.read(path))]
-    except GpuctiError:
-        return []
+    found = references.wavecal_headers(path)
+    return [] if found is None else [found]
 
 
 def _temperatures(exposures: Iterable[StisKeywords], folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,9 +15,9 @@ import numpy as np
 from astropy.io import fits
 
 from gpucti.calibration.refdata import ReferenceImage, ReferenceTable, read_image_set, read_reference_table
-from gpucti.errors import ReferenceFileError
+from gpucti.errors import InputError, ReferenceFileError
 from gpucti.io.cards import Cards
-from gpucti.io.exposure import StisKeywords
+from gpucti.io.exposure import ExposureHeaders, StisKeywords
 from gpucti.io.fitsfile import find_file, read_hdus, read_stored
 from gpucti.io.headers import read_primary
 from gpucti.references.names import resolve_reference, run_environment
@@ -54,6 +55,7 @@ class References:
         self._hdus: dict[Path, fits.HDUList] = {}
         self._tables: dict[tuple[Path, int | str], ReferenceTable] = {}
         self._wavecals: dict[Path, fits.Header] = {}
+        self._wavecal_exposures: dict[Path, ExposureHeaders] = {}
         self._digests: dict[Path, str] = {}
         self._stored: dict[Path, bytes] = {}  # read for a digest, not opened yet
         self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)  # of files
@@ -100,6 +102,14 @@ class References:
                 self._tables[key] = read_reference_table(self._hdus[path], path, extension)
             return self._tables[key]
 
+    def wavecal_headers(self, path: Path) -> ExposureHeaders | None:
+        """Return all headers of a wavecal, not to be changed; None if it cannot be read, which is told of elsewhere."""
+        try:
+            self.wavecal_header(path)
+        except InputError:
+            return None
+        return self._wavecal_exposures.get(find_file(path))
+
     def wavecal_header(self, path: Path) -> fits.Header:
         """Return the primary header of a wavecal, not to be changed; its digest is taken from the same reading.
 
@@ -114,6 +124,8 @@ class References:
                 stored = self._stored.pop(path, None) or read_stored(path)
                 self._digests[path] = hashlib.sha256(stored).hexdigest()
                 self._wavecals[path] = read_primary(path, stored=stored)
+                with suppress(InputError):
+                    self._wavecal_exposures[path] = ExposureHeaders.read(path, stored=stored)
             return self._wavecals[path]
 
     def digest(self, path: Path) -> str:

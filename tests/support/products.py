@@ -35,6 +35,8 @@ def exposure(n: int = 1, **cards: Any) -> Exposure:
 
 #: Ours on purpose: dates, programs and their versions, file names, our own words.
 OURS = {"DATE", "ORIGIN", "CAL_VER", "FILENAME", "HISTORY", "COMMENT"}
+#: CalSTIS copies them into a table from the header of the image; a table has no such pixels and axes, ours has none.
+OF_THE_IMAGE = {*"NGOODPIX GOODMIN GOODMAX GOODMEAN SNRMIN SNRMAX SNRMEAN WCSAXES".split()}
 #: CalSTIS stores a constant array without pixels.
 STORAGE = {"BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "NPIX1", "NPIX2", "PIXVALUE"}
 

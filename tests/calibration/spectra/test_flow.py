@@ -21,7 +21,7 @@ from gpucti.errors import InputError, OutputExistsError, ReferenceFileError
 from gpucti.io.exposure import Exposure
 from gpucti.synthetic import Observation, simulate_visit
 from support.conditions import require
-from support.products import OURS, PLAIN, STORAGE, SUFFIXES, calibrated, differences, same
+from support.products import OF_THE_IMAGE, OURS, PLAIN, STORAGE, SUFFIXES, calibrated, differences, same
 
 TABLES = ("sx1", "x1d")
 
@@ -33,7 +33,7 @@ def table_differences(path: Path, expected: Path) -> list[str]:
         if len(ours) != len(theirs):
             return [f"{len(ours) - 1} tables, expected {len(theirs) - 1}"]
         for number, (mine, its) in enumerate(zip(ours, theirs, strict=True)):
-            cards = {key: its.header[key] for key in its.header if key and key not in OURS | STORAGE}
+            cards = {key: its.header[key] for key in its.header if key and key not in OURS | STORAGE | OF_THE_IMAGE}
             found += [
                 f"{number} {key}: {mine.header.get(key)!r}, {value!r}"
                 for key, value in cards.items()

@@ -156,7 +156,7 @@ def test_rows_near_the_readout(golden_visit: Path, tmp_path: Path) -> None:
 
 @pytest.mark.golden
 def test_engine_without_lines(golden_visit: Path, tmp_path: Path) -> None:
-    """Oracle: CalSTIS: without light a shift is 0; ours says so in `omitted` and in the trailer, and goes on."""
+    """Oracle: CalSTIS: without light a shift is 0; ours says so in `doubts` and in the trailer, and goes on."""
     folder = tmp_path / "science"
     folder.mkdir()
     source = golden_visit / "visit" / "science"
@@ -177,5 +177,5 @@ def test_engine_without_lines(golden_visit: Path, tmp_path: Path) -> None:
         said.append(
             "SHIFTA1 may be wrong, and with it the wavelengths: the wavecal osy103010_wav.fits hardly shows the lines"
         )
-    assert [re.split(" in | of its", sentence)[0] for sentence in made.omitted] == said
+    assert [re.split(" in | of its", sentence)[0] for sentence in made.doubts] == said
     assert made.trailer.count("the dispersion not found: ") == len(missing)

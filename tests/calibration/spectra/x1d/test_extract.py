@@ -35,6 +35,7 @@ from support.extraction_cases import (
     displacement,
     input_digest,
 )
+from support.products import OF_THE_IMAGE
 from support.recorded import extraction
 
 RECORDED = extraction()
@@ -135,8 +136,6 @@ PRODUCTS = {
 }
 #: Cards that say when, where and by what a file was made.
 OWN = {"DATE", "ORIGIN", "FILENAME", "CAL_VER", "HISTORY", "COMMENT", "", "BITPIX"}
-#: CalSTIS copies them from the header of the image; a table has no such pixels and no such axes, so ours has none.
-OF_THE_IMAGE = {*"NGOODPIX GOODMIN GOODMAX GOODMEAN SNRMIN SNRMAX SNRMEAN WCSAXES".split()}
 
 
 @pytest.mark.golden
