@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         PlanError,
         ReferenceFileError,
         SomeFailedError,
+        UnsuitableFileError,
     )
     from gpucti.model import traps as traps
     from gpucti.model.pctetab import Pctetab
@@ -90,6 +91,7 @@ __all__ = [
     "Report",
     "RunOptions",
     "SomeFailedError",
+    "UnsuitableFileError",
     "__version__",
     "add_cti_arrays",
     "add_cti_files",

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gpucti.darks.anneals import MIN_DARK_SECONDS, AnnealPeriod
-from gpucti.errors import InputError
+from gpucti.errors import InputError, SomeFailedError
 from gpucti.io.cards import Cards
 from gpucti.io.dates import as_utc
 from gpucti.io.headers import read_primary
@@ -40,10 +40,17 @@ def stis_cti(
 
     `num_processes` is the number of threads on a CPU. Nothing is printed whatever `verbose` says: a log lies in
     `science_dir`, and the report is returned. What goes wrong is raised; nothing exits.
+
+    Raises
+    ------
+    SomeFailedError
+        Some exposures, darks or super-darks could not be made; everything else is done.
+    GpuctiError, OSError
+        See `gpucti.correct`.
     """
     from gpucti.pipeline.running.run import correct  # heavy, and only needed here
 
-    return correct(
+    report = correct(
         science_dir,
         dark_dir,
         ref_dir,
@@ -56,6 +63,10 @@ def stis_cti(
         crds_update=crds_update,
         ignore_missing=ignore_missing,
     )
+    if report.failures:
+        total = len(report.failures) + len(report.products) + len(report.superdarks)
+        raise SomeFailedError.of(report.failures, (*report.products, *report.superdarks), total)
+    return report
 
 
 def archive_dark_query(

@@ -25,7 +25,7 @@ DQ_MASKED = 8  #: behind an occulting bar
 DQ_HOT = 16  #: hot pixel
 DQ_SATURATED = 256
 DQ_BAD_REFERENCE = 512  #: bad in a reference file, or divided by zero
-DQ_BLEMISH = 1024  #: small blemish
+DQ_BLEMISH = 1024  #: small blemish; also a row of a subarray whose traps rows that were not kept had filled
 DQ_BACKGROUND = 2048  #: background of an extracted spectrum is bad
 DQ_COSMIC_RAY = 8192  #: rejected as a cosmic ray
 DQ_NO_CTE = 16384  #: extracted flux not corrected for CTI: there are no counts
@@ -36,6 +36,9 @@ DQ_SERIOUS = 31743
 
 #: Modified Julian Date 0, UTC.
 MJD_ZERO = datetime(1858, 11, 17)
+#: 2009-05-01: after the repair of STIS. Trap densities of the released tables are measured from then on, and on this
+#: amplifier.
+REPAIRED_MJD, TABLE_AMP = 54952.0, "D"
 #: From this date (MJD) on STIS ran on its side-2 electronics, without control of the detector's temperature.
 SIDE_2_MJD = 52091.0
 #: How the dark current grows with the temperature of the housing, where a dark does not say: share per degree, and the

@@ -5,29 +5,39 @@ from __future__ import annotations
 import ast
 import http.client
 import importlib.metadata
+import importlib.util
+import io
 import platform
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gpucti._version import __version__
 from gpucti.archive.client import bad_token
 from gpucti.archive.query import archive_settings
-from gpucti.backends import available
+from gpucti.backends import available, compiled_code
 from gpucti.calibration.hstcal import PROGRAMS, available as hstcal_available
+from gpucti.correction.arrays import correct_arrays
 from gpucti.detector import MJD_ZERO
-from gpucti.errors import GpuctiError
+from gpucti.errors import GpuctiError, in_brief
 from gpucti.io.dates import as_utc
 from gpucti.io.headers import last_pctetab
 from gpucti.io.inputs import first_existing
 from gpucti.io.network import REQUESTS, URLLIB, bad_variable, is_address, secrets_of, without_secrets
+from gpucti.model.doubts import doubts
 from gpucti.model.pctetab import Pctetab
+from gpucti.plots.style import require_matplotlib
 from gpucti.references.crds import SERVER as CRDS_SERVER, cache_folder, crds_setup
 from gpucti.references.names import at_home
 
@@ -43,6 +53,20 @@ PACKAGES = (
     "numpy", "astropy", "numba", "click", "filelock", "scipy", "matplotlib", "pillow", "rich", "stistools", "crds",
     "astroquery", "requests",
 )  # fmt: skip
+#: What commands import late, each in a process of its own; and what goes without.
+IMPORTS = {
+    "stistools": ("stistools.basic2d, stistools.calstis", "all but --engine hstcal"),
+    "crds": ("crds.core.heavy_client, crds.client.api", "all but --crds_update"),
+    "astroquery": ("astroquery.mast", "all but lists of darks and --download"),
+}
+#: Seconds that an import may take.
+PATIENCE = 60.0
+#: Variables with which no request of a child process leaves the machine.
+OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+#: A dark with hot pixels that every backend corrects, electrons, and its date.
+TRIAL, TRIAL_MJD = np.where(np.arange(96).reshape(16, 6) % 17 == 0, 500.0, 5.0), 57000.0
+#: Electrons by which backends may differ (docs/backends.md).
+TOLERANCE = 1e-6
 
 
 class Finding(NamedTuple):
@@ -77,7 +101,7 @@ def examine(
     timeout: float = TIMEOUT,
     now: datetime | None = None,
 ) -> list[Finding]:
-    """Look at everything that a run may need; nothing is changed.
+    """Try everything that a run may need; nothing is changed but the folder of compiled code.
 
     Parameters
     ----------
@@ -100,22 +124,33 @@ def examine(
     """
     ref_dir = folder.absolute().parent / "ref" if ref_dir is None else ref_dir
     try:
-        mast, wrong = archive_settings(mast_server, environment).server or MAST_SERVER, ""
+        mast = archive_settings(mast_server, environment).server or MAST_SERVER
         wrong = bad_token(environment.get("MAST_API_TOKEN")) or bad_variable(mast, environment, REQUESTS)
     except GpuctiError as error:
         mast, wrong = "", str(error)
     crds = environment.get("CRDS_SERVER_URL") or CRDS_SERVER
     answers = {} if offline else _ask([mast, crds], timeout, environment)
     return [
-        *_versions(),
-        *_backends(),
-        *_engines(environment),
-        *_pctetab(ref_dir, now or datetime.now(UTC)),
-        *_oref(environment, oref),
-        *_crds(environment, ref_dir, oref, answers.get(crds)),
-        *_archive(mast, wrong or answers.get(mast)),
-        *_room(folder, environment),
+        *_look("versions", _versions),
+        *_look("backend", _backends),
+        *_look("compiled code", _compiled_code),
+        *_look("engine", _engines, environment),
+        *_look("pictures", _pictures),
+        *_look("package", _imports, environment, offline),
+        *_look("PCTETAB", _pctetab, ref_dir, now or datetime.now(UTC)),
+        *_look("oref", _oref, environment, oref),
+        *_look("CRDS", _crds, environment, ref_dir, oref, answers.get(crds)),
+        *_look("archive", _archive, mast, wrong or answers.get(mast)),
+        *_look("disk", _room, folder, environment),
     ]
+
+
+def _look(topic: str, at: Callable[..., Iterator[Finding]], *given: Any) -> Iterator[Finding]:
+    """Yield what a look finds; whatever it raises is a finding too."""
+    try:
+        yield from at(*given)
+    except Exception as error:  # noqa: BLE001 -- the one command that has to work where nothing else does
+        yield Finding(topic, LACKING, f"cannot be looked at ({in_brief(error)})", "let the authors of gpucti know")
 
 
 def can_run(findings: Sequence[Finding]) -> bool:
@@ -162,14 +197,72 @@ def _versions() -> Iterator[Finding]:
 
 
 def _backends() -> Iterator[Finding]:
-    remedies = {
-        "cuda": "pip install 'gpucti[cuda12]', on a machine with an NVIDIA GPU and its driver",
-        "numba": "pip install numba",
-        "numpy": "pip install numpy",
-    }
-    for row in available():
-        state = OK if row.ok else LACKING
-        yield Finding(f"backend {row.name}", state, row.detail, "" if row.ok else remedies.get(row.name, ""))
+    expected: Any = None
+    found: list[Finding] = []
+    for row in reversed(available()):  # NumPy first, which is the definition
+        finding = Finding(f"backend {row.name}", OK if row.ok else LACKING, row.detail, row.remedy)
+        if row.ok:
+            try:
+                corrected = correct_arrays(TRIAL, mjd=TRIAL_MJD, device=row.name)
+                expected = corrected if expected is None else expected
+                if not np.allclose(corrected, expected, rtol=0.0, atol=TOLERANCE):
+                    raise ArithmeticError(f"off by {np.max(np.abs(corrected - expected)):.3g} electrons")
+            except Exception as error:  # noqa: BLE001 -- an optional package may fail in any way
+                detail = f"{row.detail}: a tiny correction fails ({in_brief(error)})"
+                finding = finding._replace(state=LACKING, detail=detail, remedy="another backend can: --device")
+        found.insert(0, finding)
+    yield from found
+
+
+def _compiled_code() -> Iterator[Finding]:
+    row = compiled_code()
+    if row is not None:
+        yield Finding(row.name, OK if row.ok else WARNING, row.detail, row.remedy)
+
+
+def _pictures() -> Iterator[Finding]:
+    try:
+        require_matplotlib()
+        import matplotlib
+        from matplotlib.figure import Figure
+
+        Figure(figsize=(1, 1)).savefig(io.BytesIO(), format="png")
+    except Exception as error:  # noqa: BLE001 -- an optional package may fail in any way
+        detail = str(error) if isinstance(error, GpuctiError) else f"matplotlib cannot draw ({in_brief(error)})"
+        yield Finding("pictures", LACKING, detail, "pip install --upgrade matplotlib; only plot and demo need it")
+    else:
+        yield Finding("pictures", OK, f"matplotlib {matplotlib.__version__} draws them")
+
+
+def _imports(environment: Mapping[str, str], offline: bool) -> Iterator[Finding]:
+    """Import the packages as commands do, all at once; they may take long, and one may never end."""
+    variables = dict(environment) | (OFFLINE if offline else {})
+    variables.pop("MPLBACKEND", None)
+    children = {
+        name: subprocess.Popen(
+            [sys.executable, "-P", "-W", "ignore", "-c", f"import {modules}"],
+            env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            errors="replace",
+        )
+        for name, (modules, _) in IMPORTS.items()
+    }  # fmt: skip
+    end = time.monotonic() + PATIENCE
+    for name, child in children.items():
+        topic, works = f"package {name}", f"without it works {IMPORTS[name][1]}"
+        try:
+            _, said = child.communicate(timeout=max(0.1, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+            detail = f"its import takes longer than {PATIENCE:g} s; {works}"
+            yield Finding(topic, WARNING, detail, "see to the network and the disk that it is on; try --offline")
+            continue
+        if child.returncode == 0:
+            yield Finding(topic, OK, "can be imported")
+            continue
+        upgrade = "" if importlib.util.find_spec(name) is None else "--upgrade "
+        reason = (said.strip().splitlines() or [f"exit status {child.returncode}"])[-1]
+        yield Finding(topic, LACKING, f"cannot be imported ({reason}); {works}", f"pip install {upgrade}{name}")
 
 
 def _engines(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -193,8 +286,9 @@ def _pctetab(ref_dir: Path, now: datetime) -> Iterator[Finding]:
         yield Finding("PCTETAB", LACKING, str(error), remedy)
         return
     last = as_utc(table.last_scale_mjd).date()
-    if table.extrapolates(mjd):
+    if table.extrapolates(mjd) or table.holds_last_epoch(mjd):
         detail = f"{where}, PCTE_VER {table.version}: trap densities after {last} are extrapolated"
+        detail += "".join(f"; {doubt}" for doubt in doubts(table, [mjd]))
         yield Finding("PCTETAB", WARNING, detail, f"{remedy}, for later data")
     else:
         yield Finding("PCTETAB", OK, f"{where}, PCTE_VER {table.version}, measured up to {last}")
@@ -301,7 +395,7 @@ def _ask(servers: Sequence[str], timeout: float, environment: Mapping[str, str])
 
     def ask(url: str) -> None:
         try:
-            with urllib.request.urlopen(url, timeout=timeout):
+            with urllib.request.build_opener().open(url, timeout=timeout):
                 answers[url] = ""
         except urllib.error.HTTPError as error:
             answers[url] = "" if error.code < 500 else f"answers with error {error.code}"

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
+#: Characters of a foreign message that are quoted.
+QUOTED = 300
+
 
 class GpuctiError(Exception):
     """Base of every error that gpucti raises on purpose.
@@ -48,12 +51,38 @@ class MissingFileError(InputError, FileNotFoundError):
     """A named input file does not exist."""
 
 
+class UnsuitableFileError(InputError):
+    """A file is whole, and not of a kind that can be treated: a table, a raw or a binned frame, another detector's.
+
+    Attributes
+    ----------
+    what : str
+        What the file is, in few words, for lists; the reason says more.
+    """
+
+    def __init__(self, reason: object = "", *, where: object = "", what: str = "") -> None:
+        super().__init__(reason, where=where)
+        self.what = what
+
+
 class ReferenceFileError(GpuctiError, ValueError):
     """A reference file is missing, damaged, of an unknown version, or does not cover the date."""
 
 
 class BackendUnavailable(GpuctiError, RuntimeError):
-    """A backend was asked for by name and cannot run here; the message says why."""
+    """A backend was asked for by name and cannot run here; the message says why.
+
+    Attributes
+    ----------
+    found, remedy : str
+        What stands in the way, and what mends it; the message is ``found; remedy``.
+    broken : bool
+        What it needs is there and fails; not set where nothing is wrong, as on a machine without a GPU.
+    """
+
+    def __init__(self, reason: object = "", *, where: object = "", remedy: str = "", broken: bool = False) -> None:
+        super().__init__(f"{reason}; {remedy}" if remedy else reason, where=where)
+        self.found, self.remedy, self.broken = str(reason), remedy, broken
 
 
 class OutputExistsError(GpuctiError, FileExistsError):
@@ -127,6 +156,14 @@ class SomeFailedError(GpuctiError, RuntimeError):
     def of(cls, failures: Sequence[Failure], done: Sequence[Path], total: int) -> Self:
         """Return the error whose message has a line for each failure."""
         lines = "".join(f"\n  {failure}" for failure in failures)
-        error = cls(f"{len(failures)} of {total} could not be treated, the others are done:{lines}")
+        others = ", the others are done" if len(failures) < total else ""
+        error = cls(f"{len(failures)} of {total} could not be treated{others}:{lines}")
         error.failures, error.done = tuple(failures), tuple(done)
         return error
+
+
+def in_brief(error: BaseException) -> str:
+    """Return a foreign error in one line, not too long, with its kind unless that is the usual one of an import."""
+    text = " ".join(str(error).split())
+    text = f"{text[:QUOTED]} ..." if len(text) > QUOTED else text
+    return text if text and isinstance(error, ImportError) else f"{type(error).__name__}{text and ': '}{text}"

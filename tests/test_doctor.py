@@ -18,11 +18,18 @@ import pytest
 
 from gpucti import cli, doctor
 from gpucti.backends import available
+from gpucti.backends._numba_cache import Store
 from gpucti.doctor import LACKING, OK, WARNING, Finding, can_run, examine
 from gpucti.model.pctetab import Pctetab
 from support.crds_server import CONTEXT, SINCE, CrdsServer, fill_cache
 
 RULES = {"biasfile": {SINCE: "x0000001o_bia.fits"}}
+
+
+@pytest.fixture(autouse=True)
+def few_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Import a quick module in place of the slow ones."""
+    monkeypatch.setattr(doctor, "IMPORTS", {"json": ("json.decoder", "nothing")})
 
 
 def look(environment: dict[str, str], folder: Path, **options: Any) -> dict[str, Finding]:
@@ -61,6 +68,15 @@ def test_nothing_is_set(tmp_path: Path) -> None:
     assert found["PCTETAB"].state == WARNING and "2020-05-31 are extrapolated" in found["PCTETAB"].detail
     assert can_run(list(found.values()))
     assert [path.name for path in tmp_path.iterdir()] == ["science"]  # it only looks
+
+
+def test_table_does_not_expire(tmp_path: Path) -> None:
+    """Oracle: the released table ends in 2028; it is a warning that says so, and everything can run."""
+    (tmp_path / "science").mkdir()
+    found = look({"PATH": str(tmp_path)}, tmp_path / "science", now=datetime(2029, 1, 1, tzinfo=UTC))
+    assert found["PCTETAB"].state == WARNING
+    assert "the release profiles of a02_stis_pcte.fits end at MJD 62000" in found["PCTETAB"].detail
+    assert can_run(list(found.values()))
 
 
 @pytest.mark.parametrize("fault", ["refused", "silent", "down", "no address"])
@@ -127,6 +143,88 @@ def test_packages_that_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """Oracle: the command installs what is missing."""
     monkeypatch.setattr(doctor, "PACKAGES", ("numpy", "no-such-package"))
     assert look({}, tmp_path)["versions"].remedy == "pip install no-such-package"
+
+
+@pytest.mark.slow
+def test_all_packages_are_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: a full installation, with a backend of matplotlib that only a notebook has."""
+    monkeypatch.undo()
+    found = look({"MPLBACKEND": "module://matplotlib_inline_that_is_not_here", "HOME": str(tmp_path)}, tmp_path)
+    assert [found[f"package {name}"].state for name in ("stistools", "crds", "astroquery")] == [OK] * 3, found
+
+
+def test_packages_that_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: each says why, what goes without, and the right remedy; one that never ends is ended."""
+    (tmp_path / "broken_one.py").write_text("raise SystemError('old library')")
+    (tmp_path / "endless.py").write_text("import time; print('x' * 100_000, flush=True); time.sleep(60)")
+    (tmp_path / "proxied.py").write_text("import os; assert '127.0.0.1' in os.environ['https_proxy']")
+    names = ("absent_one", "broken_one", "proxied", "endless")
+    monkeypatch.setattr(doctor, "IMPORTS", {name: (name, "all but this") for name in names})
+    monkeypatch.setattr(doctor, "PATIENCE", 1.5)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = look({"PYTHONPATH": str(tmp_path)}, tmp_path)
+    absent, broken, proxied, endless = (found[f"package {name}"] for name in names)
+    assert "No module named 'absent_one'" in absent.detail and "all but this" in absent.detail
+    assert absent.remedy == "pip install absent_one"
+    assert "SystemError: old library" in broken.detail and broken.remedy == "pip install --upgrade broken_one"
+    assert proxied.state == OK
+    assert endless.state == WARNING and "longer than 1.5 s" in endless.detail and "--offline" in endless.remedy
+
+
+def test_backends_are_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: one that fails, and one that gives other numbers than NumPy, are lacking with the reason."""
+    real = doctor.correct_arrays
+
+    def wrong(sci: Any, *, device: str, **given: Any) -> Any:
+        return real(sci, device=device, **given) + (0.1 if device == "numba" else 0.0)
+
+    monkeypatch.setattr(doctor, "correct_arrays", wrong)
+    assert look({}, tmp_path)["backend numba"].detail.endswith(
+        "a tiny correction fails (ArithmeticError: off by 0.1 electrons)"
+    )
+
+    def failing(sci: Any, *, device: str, **given: Any) -> Any:
+        raise SystemError("no kernel image")
+
+    monkeypatch.setattr(doctor, "correct_arrays", failing)
+    found = look({}, tmp_path)
+    assert found["backend numpy"].state == LACKING and "SystemError: no kernel image" in found["backend numpy"].detail
+    assert not can_run(list(found.values()))
+
+
+def test_folder_of_compiled_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: a folder that cannot be is a warning with Numba's variable; Numba itself runs."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("gpucti.backends._numba_kernels.STORE", Store(tmp_path / "file"))
+    with pytest.warns(UserWarning, match="each process compiles anew"):
+        found = look({}, tmp_path)
+    assert found["compiled code"].state == WARNING and str(tmp_path / "file") in found["compiled code"].detail
+    assert "NUMBA_CACHE_DIR" in found["compiled code"].remedy
+    assert found["backend numba"].state == OK and not found["backend numba"].remedy
+
+
+def test_matplotlib_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: a picture is drawn, in memory."""
+    assert look({}, tmp_path)["pictures"].state == OK
+
+    def fail(*given: Any, **options: Any) -> None:
+        raise AttributeError("_c_internal_utils")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
+    found = look({}, tmp_path)["pictures"]
+    assert found.state == LACKING and "cannot draw (AttributeError: _c_internal_utils)" in found.detail
+
+
+def test_a_look_that_fails_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: all the other findings are there."""
+
+    def fail(path: Any) -> Any:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(shutil, "disk_usage", fail)
+    found = look({}, tmp_path)
+    assert found["disk"].state == LACKING and "OSError: [Errno 5] Input/output error" in found["disk"].detail
+    assert found["PCTETAB"].state != LACKING
 
 
 def command(capsys: pytest.CaptureFixture[str], arguments: Sequence[str]) -> tuple[int, str]:

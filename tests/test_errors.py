@@ -45,6 +45,7 @@ def test_a_larger_place_goes_in_front() -> None:
     [
         (errors.InputError, ValueError),
         (errors.MissingFileError, FileNotFoundError),
+        (errors.UnsuitableFileError, ValueError),
         (errors.MissingDarksError, FileNotFoundError),
         (errors.OutputExistsError, FileExistsError),
         (errors.BackendUnavailable, RuntimeError),
@@ -71,5 +72,6 @@ def test_a_failure_names_its_item_once() -> None:
 def test_what_failed_and_what_was_made_travel_along() -> None:
     error = SomeFailedError.of([Failure("x.fits", "is empty")], [Path("y_cte.fits")], 2)
     assert str(error) == "1 of 2 could not be treated, the others are done:\n  x.fits: is empty"
+    assert str(SomeFailedError.of(error.failures, [], 1)) == "1 of 1 could not be treated:\n  x.fits: is empty"
     other = pickle.loads(pickle.dumps(error))
     assert (other.failures, other.done) == ((("x.fits", "is empty"),), (Path("y_cte.fits"),))

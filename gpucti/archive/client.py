@@ -239,7 +239,7 @@ class Mast:
                 and not isinstance(error, requests.RequestException)
             ):
                 raise  # of this computer's own
-            raise ArchiveError(self._why(error)) from error
+            raise ArchiveError(self._why(error)) from None  # it may hold a secret
         if status != "COMPLETE":
             reason = f"the server answers {self._guard.status}" if self._guard.status >= 400 else self._clean(message)
             raise (Refusal if is_final(self._guard.status) else ArchiveError)(reason)
@@ -251,7 +251,7 @@ class Mast:
         except Stopped:
             raise
         except _trouble() as error:
-            raise self._error(what, self._why(error)) from error
+            raise self._error(what, self._why(error)) from None  # it may hold a secret
 
     def _may_pass(self, error: Exception) -> bool:
         """Tell whether the same request may be answered after this error."""

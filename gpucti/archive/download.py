@@ -67,13 +67,13 @@ class Download:
 
 
 def darks_on_disk(names: Iterable[str], folder: Path) -> dict[str, Path]:
-    """Return which darks lie in a folder, by ROOTNAME, whatever the files are called. Headers alone are looked at.
+    """Return which darks lie in a folder or below, by ROOTNAME, whatever the files are called, as their headers say.
 
     A file that bears the name of another of these darks than its header says does not count.
     """
     wanted = set(names)
     found: dict[str, Path] = {}
-    for path in list_files(folder, "flt") if folder.is_dir() else []:
+    for path in list_files(folder, "flt", below=True) if folder.is_dir() else []:
         try:
             rootname = Cards(read_primary(path), f"{path}[0]").text("ROOTNAME").upper()
         except InputError as error:

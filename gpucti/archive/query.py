@@ -15,11 +15,9 @@ from gpucti.archive.programmes import Programmes
 from gpucti.archive.settings import ArchiveSettings, open_archive
 from gpucti.darks.anneals import MIN_DARK_SECONDS, AnnealPeriod, Dark, read_anneals, write_anneals
 from gpucti.errors import ArchiveError, InputError
-from gpucti.io.cards import Cards
 from gpucti.io.dates import format_utc
-from gpucti.io.headers import list_files, read_primary, start_time
-from gpucti.io.inputs import Files, expand_files
-from gpucti.io.selection import LENIENT, refusal
+from gpucti.io.inputs import Files, expand_files, lines_by_reason
+from gpucti.io.selection import LENIENT, judge, raw_files
 
 if TYPE_CHECKING:
     from gpucti.archive.client import Mast
@@ -82,31 +80,42 @@ class Answer:
 
 
 def exposure_starts(files: Files) -> dict[Path, datetime]:
-    """Return the start (UTC) of each exposure; a folder stands for its ``*_raw.fits`` that can be corrected.
+    """Return the start (UTC) of each exposure that can be corrected; a folder stands for its ``*_raw.fits``.
+
+    If a folder has none, those of the folders below are taken. The log names what is left out, and why, in the words of
+    `gpucti correct --allow`.
 
     Raises
     ------
     MissingFileError
         There is no such file.
     InputError
-        A file is not from STIS, or its header has no date.
+        None of the files can be corrected, or the only one cannot.
     """
     names = [files] if isinstance(files, (str, os.PathLike)) else list(files)
     paths: list[Path] = []
     for name in names:
-        folder = Path(name)
-        if folder.is_dir():
-            paths += [path for path in list_files(folder, "raw") if refusal(read_primary(path), LENIENT) is None]
-        else:
-            paths += expand_files([name])
+        paths += raw_files(name) if Path(name).is_dir() else expand_files([name], folders=True)
     if not paths:
-        raise InputError("no files given, or no raw file of the folder can be corrected; name at least one exposure")
-    starts = {}
+        raise InputError("no files given, or no *_raw.fits in the folder; name at least one exposure")
+    starts: dict[Path, datetime] = {}
+    left_out: dict[Path, str] = {}
     for path in dict.fromkeys(paths):
-        primary = read_primary(path)
-        if str(primary.get("INSTRUME")).strip() != "STIS":
-            raise InputError(f"INSTRUME is {primary.get('INSTRUME')!r}; expected 'STIS'", where=f"{path}[0]")
-        starts[path] = start_time(Cards(primary, f"{path}[0]"))
+        try:
+            exposure = judge(path, LENIENT)
+            if exposure.reason is None:
+                starts[path] = exposure.start
+            else:
+                left_out[path] = exposure.reason
+        except InputError as error:
+            left_out[path] = error.reason
+    if not starts and len(left_out) == 1:
+        raise InputError(*left_out.values(), where=path)
+    lines = lines_by_reason(left_out)
+    if not starts:
+        raise InputError("none of the files can be corrected:" + "".join(f"\n  {line}" for line in lines))
+    for line in lines:
+        log.warning("left out: %s", line)
     return starts
 
 

@@ -20,11 +20,12 @@ ALLOWED = "auto, cpu, numpy, numba, cuda, cuda:N or a device number N"
 
 
 class Available(NamedTuple):
-    """One line of `available`: a backend, whether it runs here, and with what or why not."""
+    """One line of `available`: a backend, whether it runs here, with what or why not, and what mends that."""
 
     name: str
     ok: bool
     detail: str
+    remedy: str = ""
 
 
 def get_backend(name: str | int | Backend | None = None, *, threads: int | None = None) -> Backend:
@@ -66,25 +67,42 @@ def available() -> list[Available]:
         try:
             backend = _make(name)
         except BackendUnavailable as error:
-            rows.append(Available(name, False, str(error)))
+            rows.append(Available(name, False, error.found, error.remedy))
         else:
             rows.append(Available(name, True, backend.describe()))
     return rows
 
 
+def compiled_code() -> Available | None:
+    """Return where Numba's compiled code is kept, or why it cannot be kept; None where Numba does not run.
+
+    A file is written there, read and removed.
+    """
+    try:
+        from gpucti.backends._numba import NumbaBackend
+
+        store = NumbaBackend().store
+    except BackendUnavailable:
+        return None
+    store.probe()
+    return Available("compiled code", not store.problem, store.problem or str(store.folder), store.remedy)
+
+
 def _first_of(names: tuple[str, ...], threads: int | None) -> Backend:
-    reasons = []
+    reasons: list[BackendUnavailable] = []
     for name in names:
         try:
             backend = _make(name, threads)
         except BackendUnavailable as error:
-            reasons.append(str(error))
+            reasons.append(error)
         else:
-            # Without Numba a CPU is a good deal slower than it need be: worth more than a whisper.
-            level = logging.WARNING if backend.name == "numpy" else logging.INFO
+            # Worth more than a whisper: without Numba a CPU is a good deal slower than it need be; what is broken can
+            # be mended.
+            loud = backend.name == "numpy" or any(reason.broken for reason in reasons)
+            level = logging.WARNING if loud else logging.INFO
             log.log(level, "backend %s%s", backend.name, "".join(f"; {reason}" for reason in reasons))
             return backend
-    raise BackendUnavailable("; ".join(reasons))
+    raise BackendUnavailable("; ".join(map(str, reasons)))
 
 
 def _make(name: str, threads: int | None = None) -> Backend:
@@ -92,15 +110,17 @@ def _make(name: str, threads: int | None = None) -> Backend:
         from gpucti.backends._numpy import NumpyBackend
 
         return NumpyBackend()
+    from gpucti.backends._optional import prove
+
     if name == "numba":
         from gpucti.backends._numba import NumbaBackend
 
-        return NumbaBackend(threads)
+        return prove(NumbaBackend(threads))
     device = "0" if name == "cuda" else name.removeprefix("cuda:")
     if device.isdecimal():
         from gpucti.backends._cuda import CudaBackend
 
-        return CudaBackend(int(device))
+        return prove(CudaBackend(int(device)))
     raise InputError(f"unknown backend {name!r}; expected {ALLOWED}")
 
 

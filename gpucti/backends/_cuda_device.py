@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gpucti.backends._optional import is_absent, needed
 from gpucti.backends.base import (
     MAX_NOISE_STEPS,
     MIN_NOISE_STEPS,
@@ -21,7 +22,7 @@ from gpucti.backends.base import (
     REPAIR_TAPER,
     Array,
 )
-from gpucti.errors import BackendUnavailable
+from gpucti.errors import BackendUnavailable, GpuctiError, in_brief
 from gpucti.model.traps import AGES, REFERENCE_ROW, TAIL
 
 #: Lanes of a warp.
@@ -59,39 +60,38 @@ class Gpu:
     """
 
     def __init__(self, device: int = 0) -> None:
-        try:
-            import cupy
-        except ImportError as error:
-            raise BackendUnavailable(
-                f"backend 'cuda': CuPy cannot be imported ({error}); "
-                "pip install 'gpucti[cuda12]', or conda env create -f environment-cuda.yml"
-            ) from error
+        cupy = _cupy()
         installed = f"backend 'cuda': CuPy {cupy.__version__} is installed"
-        try:
-            count = cupy.cuda.runtime.getDeviceCount()
-        except RuntimeError as error:
-            raise BackendUnavailable(f"{installed} but no GPU answers ({error}); nvidia-smi should list one") from error
+        # not broken: the same environment serves machines with a GPU and without
+        with needed(f"{installed} but no GPU answers", "nvidia-smi should list one", broken=False):
+            count = int(cupy.cuda.runtime.getDeviceCount())
         if not 0 <= device < count:
             known = f"0 to {count - 1}" if count else "none"
             raise BackendUnavailable(f"backend 'cuda:{device}': no such device; devices here: {known}")
-        try:
+        with needed(f"{installed} but its compiler NVRTC cannot be loaded", "pip install 'gpucti[cuda12]'"):
             cupy.cuda.nvrtc.getVersion()
-        except (ImportError, OSError, RuntimeError) as error:
-            raise BackendUnavailable(
-                f"{installed} but its compiler NVRTC cannot be loaded ({error}); pip install 'gpucti[cuda12]'"
-            ) from error
 
         self.xp: Any = cupy
         self.name = f"cuda:{device}" if device else "cuda"
-        self._device = cupy.cuda.Device(device)
-        self.multiprocessors = int(self._device.attributes["MultiProcessorCount"])
+        with needed(f"{installed} but GPU {device} cannot be used", "nvidia-smi shows its state"):
+            self._device = cupy.cuda.Device(device)
+            self.multiprocessors = int(self._device.attributes["MultiProcessorCount"])
         self._modules: dict[str, Any] = {}
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
-        """Make this the current device."""
-        with self._device:
-            yield
+        """Make this the current device; what CUDA raises meanwhile, memory that is not there included, names it."""
+        try:
+            with self._device:
+                yield
+        except GpuctiError:
+            raise
+        except (RuntimeError, MemoryError, OSError) as error:  # CuPy's errors; CUPY_CACHE_DIR that cannot be written
+            raise BackendUnavailable(
+                f"backend {self.name!r} failed ({in_brief(error)})",
+                remedy="free the GPU (nvidia-smi) and run again, or compute elsewhere: --device cpu",
+                broken=True,
+            ) from error
 
     def describe(self) -> str:
         """Return the device's name, its size and the versions in use, for people."""
@@ -134,6 +134,22 @@ class Gpu:
         except self.xp.cuda.compiler.CompileException as error:
             raise BackendUnavailable(f"kernels/{file}.cu does not compile: {error}\n{numbered(code)}") from error
         return module
+
+
+def _cupy() -> Any:
+    """Return CuPy. What is installed may still be an empty folder, or built for another NumPy, and raise anything."""
+    remedy = "pip install 'gpucti[cuda12]', or conda env create -f environment-cuda.yml"
+    try:
+        import cupy
+    except Exception as error:
+        if is_absent("cupy", error):
+            raise BackendUnavailable(f"backend 'cuda': CuPy cannot be imported ({error})", remedy=remedy) from error
+        found = f"backend 'cuda': CuPy is installed but cannot be imported ({in_brief(error)})"
+        remedy = "pip install --upgrade 'gpucti[cuda12]', or remove CuPy: pip uninstall cupy-cuda12x"
+        raise BackendUnavailable(found, remedy=remedy, broken=True) from error
+    with needed("backend 'cuda': CuPy is installed but is no working package", remedy):
+        cupy.__version__, cupy.cuda.runtime, cupy.cuda.nvrtc  # noqa: B018 -- they are there
+    return cupy
 
 
 def source(file: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gpucti.backends._host import HostArrays, noise_steps
+from gpucti.backends._optional import is_absent, needed
 from gpucti.backends.base import (
     MAX_NOISE_STEPS,
     MIN_NOISE_STEPS,
@@ -20,7 +23,7 @@ from gpucti.backends.base import (
     check_stack,
     check_traps,
 )
-from gpucti.errors import BackendUnavailable
+from gpucti.errors import BackendUnavailable, in_brief
 from gpucti.model.traps import TrapTable
 from gpucti.options import CorrectionOptions
 
@@ -33,21 +36,21 @@ class NumbaBackend(HostArrays):
     name = "numba"
 
     def __init__(self, threads: int | None = None) -> None:
-        try:
-            import numba
-
-            from gpucti.backends import _numba_kernels
-        except ImportError as error:
-            raise BackendUnavailable(f"backend 'numba': Numba cannot be imported ({error})") from error
-        except RuntimeError as error:  # no folder for compiled code can be written to
-            raise BackendUnavailable(f"backend 'numba': {error}; set NUMBA_CACHE_DIR to a folder of yours") from error
-        self._version = numba.__version__
-        self._get_num_threads = numba.get_num_threads if threads is None else (lambda: threads)
-        self._kernels = _numba_kernels
+        self._numba, self._kernels = _load()
+        self._threads = threads
+        self.store: Any = self._kernels.STORE
 
     def describe(self) -> str:
         """See `Backend.describe`."""
-        return f"Numba {self._version}, {self._get_num_threads()} threads (set NUMBA_NUM_THREADS to change)"
+        return f"Numba {self._numba.__version__}, {self._get_num_threads()} threads (set NUMBA_NUM_THREADS to change)"
+
+    def _get_num_threads(self) -> int:
+        if self._threads is not None:
+            return self._threads
+        try:
+            return int(self._numba.get_num_threads())
+        except Exception:  # noqa: BLE001 -- it starts a threading layer; without one nobody has set another number
+            return int(self._numba.config.NUMBA_NUM_THREADS)
 
     def split_noise(self, stack: Array, options: CorrectionOptions) -> tuple[Array, Array]:
         """See `Backend.split_noise`."""
@@ -140,6 +143,34 @@ class NumbaBackend(HostArrays):
         with ThreadPoolExecutor(threads) as pool:
             for _ in pool.map(work, items):
                 pass
+
+
+def _load() -> tuple[Any, Any]:
+    """Return Numba and the kernels; raise `BackendUnavailable` for whatever an import of Numba may raise."""
+    variables = ", ".join(f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("NUMBA_"))
+    told = f"; set here: {variables}" if variables else ""
+    remedy = f"{'correct or unset these, or ' if variables else ''}pip install --upgrade numba numpy"
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", RuntimeWarning)  # of variables that Numba cannot read
+            import numba
+    except Exception as error:
+        if is_absent("numba", error):
+            found = f"backend 'numba': Numba cannot be imported ({error})"
+            raise BackendUnavailable(found, remedy="pip install numba") from error
+        found = f"backend 'numba': Numba is installed but cannot be imported ({in_brief(error)}){told}"
+        raise BackendUnavailable(found, remedy=remedy, broken=True) from error
+    for warning in said:
+        first_line = str(warning.message).partition("\n")[0]  # then comes a traceback
+        warnings.warn(f"{first_line} Numba takes its default.", stacklevel=2)
+    with needed(f"backend 'numba': the Numba that is installed cannot take the kernels{told}", remedy):
+        config: Any = numba.config
+        if config.DISABLE_JIT:
+            found = "backend 'numba': the variable NUMBA_DISABLE_JIT is set, nothing would be compiled"
+            raise BackendUnavailable(found, remedy="unset it", broken=True)
+        from gpucti.backends import _numba_kernels
+    return numba, _numba_kernels
 
 
 def _tables(traps: TrapTable) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from gpucti.backends._numba_cache import keep, open_store
 from gpucti.backends.base import (
     MAX_NOISE_STEPS,
     MAX_ROUNDS,
@@ -39,10 +40,16 @@ BLOCK = 8
 #: Columns of the noise split that go side by side, at most.
 NOISE_COLUMNS = 64
 
-JIT: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+#: Where the compiled code is kept.
+STORE = open_store()
 
 
-@njit(**JIT)
+def kernel(function: Any) -> Any:
+    """Compile a function at its first call."""
+    return keep(njit(nogil=True, error_model="numpy")(function), STORE)
+
+
+@kernel
 def _sweep(
     observed, current, read_out, scale, sim_nit, shft_nit,
     fill, segment_scale, top, first, count, trapped, older, levels, inverse_step, level_of, held,
@@ -138,7 +145,7 @@ def _sweep(
         read_out[i] = charge
 
 
-@njit(**JIT)
+@kernel
 def _lower_scale(current, observed, scale, threshold):
     """Lower the trap scale round the first over-subtracted pixel; return whether there was one to mend.
 
@@ -169,13 +176,13 @@ def _lower_scale(current, observed, scale, threshold):
     return False
 
 
-@njit(**JIT)
+@kernel
 def _column_scale(cte_frac, col_scale, first_row, scale):
     for i in range(scale.size):
         scale[i] = cte_frac * col_scale * (first_row + i + 1) / REFERENCE_ROW
 
 
-@njit(**JIT)
+@kernel
 def _stacks(passes):
     """Return the room for the segments of all passes over a column, in the order of `_sweep`'s arguments."""
     slots = passes * SLOTS
@@ -185,7 +192,7 @@ def _stacks(passes):
     return fill, segment_scale, top, first, count, trapped, older
 
 
-@njit(**JIT)
+@kernel
 def _block(block, cols):
     """Return image and columns ``left .. right - 1`` of a block, counted through all images of a stack."""
     per_image = (cols + BLOCK - 1) // BLOCK
@@ -193,7 +200,7 @@ def _block(block, cols):
     return block // per_image, left, min(left + BLOCK, cols)
 
 
-@njit(**JIT)
+@kernel
 def remove_cti_block(
     block, signal, cte_frac, col_scale, first_row, sim_nit, shft_nit, threshold,
     levels, inverse_step, level_of, held, restored, repairs, final_scale,
@@ -223,7 +230,7 @@ def remove_cti_block(
     restored[image, :, left:right] = current.T
 
 
-@njit(**JIT)
+@kernel
 def add_cti_block(
     block, signal, cte_frac, col_scale, first_row, shft_nit, levels, inverse_step, level_of, held, trailed,
 ):  # fmt: skip
@@ -244,7 +251,7 @@ def add_cti_block(
     trailed[image, :, left:right] = read_out.T
 
 
-@njit(**JIT)
+@kernel
 def split_noise_block(left, right, image, steps, read_noise, noise, squares):
     """Take the noise of the columns ``left .. right - 1`` after `steps` steps; all steps in one sweep over the rows.
 
@@ -285,7 +292,7 @@ def split_noise_block(left, right, image, steps, read_noise, noise, squares):
             noise[i, left + c] = taken[c]
 
 
-@njit(**JIT)
+@kernel
 def limit_noise_block(start, stop, image, noise, read_noise, limited, signal, limiting):
     """Take the noise off the rows ``start .. stop - 1``; if `limiting`, less of it where its 3 x 3 box is too loud."""
     rows, cols = image.shape

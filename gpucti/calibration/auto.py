@@ -62,3 +62,8 @@ class AutoEngine:
         why = " ".join(self._native.supports(exposure))
         log.info("%s: %s engine. %s %s", exposure.path.name, engine.name, why, self._reason if why else "")
         return engine.calibrate(exposure, outdir, suffixes)
+
+    def close(self) -> None:
+        """End the processes of the other engine."""
+        if self._hstcal is not None:
+            self._hstcal.close()

@@ -14,6 +14,16 @@ from gpucti.io.exposure import Exposure, StisKeywords
 #: What CalSTIS calls its products, in the order it makes them.
 KINDS = ("crj", "flt", "sx2", "x2d", "sx1", "x1d")
 
+#: What the products are called in messages.
+MEANING = {
+    "crj": "combined image",
+    "flt": "single images",
+    "sx2": "combined and rectified",
+    "x2d": "rectified",
+    "sx1": "extracted spectrum of the combined image",
+    "x1d": "extracted spectrum",
+}
+
 
 class Required(NamedTuple):
     """A reference file that calibrating one exposure needs.
@@ -45,11 +55,17 @@ class Calibrated:
         One sentence for each product that the header asks for and that was not made.
     trailer : str
         What was done, a line per step: the text of the ``_trc.txt`` file.
+    doubts : tuple of str
+        One sentence for each thing that was made and may be wrong.
+    engine : str
+        Name of the engine that made it.
     """
 
     products: Mapping[str, Path]
     omitted: tuple[str, ...] = ()
     trailer: str = ""
+    doubts: tuple[str, ...] = ()
+    engine: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +114,11 @@ def product_paths(
     return paths
 
 
+def sentence_on(what: str, reason: str, suffixes: Mapping[str, str]) -> str:
+    """Return why something is not made as a sentence that says what, if `what` is a kind of product."""
+    return f"No {suffixes.get(what, what)} ({MEANING[what]}): {reason}." if what in MEANING else f"{reason}."
+
+
 def require_found(exposure: StisKeywords, needed: Sequence[Required]) -> None:
     """Raise `ReferenceFileError` that names all of the reference files that are not found."""
     missing = [need for need in needed if need.path is None]
@@ -110,7 +131,7 @@ def require_found(exposure: StisKeywords, needed: Sequence[Required]) -> None:
 
 
 class Engine(Protocol):
-    """Calibrates single exposures. Holds nothing between calls; its `References` keep the reference files.
+    """Calibrates single exposures; its `References` keep the reference files.
 
     Exposures carry the path of the file they are, or would be: temperature (EPC) files and wavecals are looked for
     beside it. Inputs are never changed. Errors: `InputError` for the exposure, `ReferenceFileError` for what it is
@@ -144,3 +165,6 @@ class Engine(Protocol):
             From CalSTIS's kind to the suffix of the file, ``{"flt": "flc"}``: ``<root>_<suffix>.fits``, where root is
             the name of ``exposure.path`` up to its first underscore. FILENAME is right in every product.
         """
+
+    def close(self) -> None:
+        """End the processes that it holds between calls, if any; the next call starts them anew."""

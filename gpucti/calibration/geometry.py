@@ -170,10 +170,11 @@ def geocorr(
             headers = _headers(imset, distortion, pixels, cards)
             locate = _locator(distortion, pixels, columns, backend)
             sci, err, dq = resample(imset, pixels, (rows, columns), locate, backend)
+        imsets.append(ImageSet(sci, err, dq, headers))
+        imsets[-1].drop_statistics()
         if statistics:
             flags = cards.whole("SDQFLAGS", default=DQ_ALL)
             do_statistics(sci, err, dq, flags, headers[0], headers[1])
-        imsets.append(ImageSet(sci, err, dq, headers))
     primary = exposure.primary.copy()
     primary["GEOCORR"] = "COMPLETE"
     lines = ["GEOCORR complete", f"  IDCTAB {references.of(exposure).name('IDCTAB')}"]

@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import weakref
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,21 +25,19 @@ from typing import Any
 
 from astropy.io import fits
 
-from gpucti.calibration.base import BiasSubtracted, Calibrated, Required, product_paths, require_found
+from gpucti.calibration._stistools import Stistools
+from gpucti.calibration.base import BiasSubtracted, Calibrated, Required, product_paths, require_found, sentence_on
 from gpucti.calibration.reffiles import References
 from gpucti.calibration.switches import read_work, required_references, work_to_do
 from gpucti.errors import EngineError, InputError, MissingFileError, ReferenceFileError
-from gpucti.io.atomic import atomic_output
-from gpucti.io.child import run_child
 from gpucti.io.exposure import Exposure, StisKeywords
-from gpucti.io.fitsfile import find_file, read_hdus
+from gpucti.io.fitsfile import find_file, read_hdus, write_product
 from gpucti.io.fitstables import ascii_text
 from gpucti.references.names import resolve_reference
 
 log = logging.getLogger(__name__)
 
 PROGRAMS = ("cs0.e", "cs1.e")
-CHILD = Path(__file__).with_name("_hstcal_child.py")
 TRAILER = "trailer.txt"
 #: What reference files are wanted for: those of bias subtraction; all of them.
 BIAS_FILES = ("CCDTAB", "BPIXTAB", "BIASFILE")
@@ -48,6 +47,8 @@ BASIC2D_SWITCHES = dict.fromkeys(("dqicorr", "blevcorr", "biascorr"), "perform")
 )
 #: Lines of a trailer that an error message quotes.
 QUOTED = 12
+#: Warnings of a trailer that say why something was not made.
+COMPLAINTS = 3
 _SAFE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -88,6 +89,8 @@ class HstcalEngine:
     def __init__(self, references: References) -> None:
         self._references = references
         self._environment = references.environment
+        self._stistools = Stistools()
+        weakref.finalize(self, self._stistools.close)
 
     def describe(self) -> str:
         """Return what runs, with its version."""
@@ -140,6 +143,8 @@ class HstcalEngine:
     def calibrate(self, exposure: Exposure, outdir: Path, suffixes: Mapping[str, str]) -> Calibrated:
         """Do what is left to PERFORM in the header and write the products; see `Engine.calibrate`.
 
+        CalSTIS ends well where the data allow no product, such as a spectrum without a trace: the others are kept.
+
         Raises
         ------
         InputError
@@ -147,7 +152,7 @@ class HstcalEngine:
         ReferenceFileError
             Reference files are missing (one message names all of them) or damaged.
         EngineError
-            CalSTIS is not installed, failed, or ended well without making the products; the message quotes the end
+            CalSTIS is not installed, failed, or ended well without making any product; the message quotes the end
             of its trailer.
         OutputExistsError
             A product exists.
@@ -161,18 +166,34 @@ class HstcalEngine:
             arguments = folder.copy_wavecal(exposure) if work.wavecal else {}
             folder.run("calstis", **arguments)
             missing = [kind for kind in work.kinds if not (folder.path / folder.product(kind)).is_file()]
-            if missing:
-                raise folder.failure(f"cs0.e ended with success but did not make {', '.join(missing)}")
-            images = {
-                kind: folder.read(folder.product(kind), kind) for kind in work.kinds if kind not in ("sx1", "x1d")
-            }
-            for kind, path in paths.items():
+            if missing == list(work.kinds):
+                raise folder.failure(f"cs0.e ended with success but did not make {', '.join(missing) or 'anything'}")
+            products = {kind: path for kind, path in paths.items() if kind not in missing}
+            images = {kind: folder.read(folder.product(kind), kind) for kind in products if kind not in ("sx1", "x1d")}
+            omitted = {}
+            reason = f"CalSTIS did not make it{folder.complaints()}"
+            if work.wavecal and any(image.switch("WAVECORR") != "COMPLETE" for image in images.values()):
+                omitted["wavecal"] = (
+                    "WAVECORR is PERFORM, but CalSTIS could not do it (the trailer says why); SHIFTA1, SHIFTA2 stay as "
+                    "they are"
+                )
+                reason = "the shift of the spectrum is not known"
+            omitted |= dict.fromkeys(missing, reason)
+            for kind, path in products.items():
                 if kind in images:
+                    if not work.has_statistics(kind):  # those of the input are in the header still
+                        for imset in images[kind].imsets:
+                            imset.drop_statistics()
                     images[kind].write(path)
                 else:
                     _write_table(folder.path / folder.product(kind), path)
-            log.info("%s: %s", exposure.path.name, ", ".join(path.name for path in paths.values()) or "no products")
-            return Calibrated(paths, (), folder.trailer)
+            log.info("%s: %s", exposure.path.name, ", ".join(path.name for path in products.values()))
+            sentences = tuple(sentence_on(what, reason, suffixes) for what, reason in omitted.items())
+            return Calibrated(products, sentences, folder.trailer, engine=self.name)
+
+    def close(self) -> None:
+        """End the process in which stistools is, and what it is at."""
+        self._stistools.close()
 
     @contextmanager
     def _work_folder(self, exposure: Exposure) -> Iterator[_WorkFolder]:
@@ -185,7 +206,7 @@ class HstcalEngine:
         except OSError as error:
             raise _unusable(exposure.path, error) from error
         with temporary:
-            folder = _WorkFolder(Path(temporary.name), exposure, self._environment)
+            folder = _WorkFolder(Path(temporary.name), exposure, self._environment, self._stistools)
             try:
                 exposure.write(folder.path / folder.input)
             except OSError as error:
@@ -200,6 +221,7 @@ class _WorkFolder:
     path: Path
     exposure: Exposure
     environment: Mapping[str, str] | None
+    stistools: Stistools = field(default_factory=Stistools)
     variables: dict[str, str] = field(default_factory=dict)
     trailer: str = ""
 
@@ -287,18 +309,13 @@ class _WorkFolder:
             It failed.
         """
         environment = dict(self.environment or {}) | self.variables
-        job = {
-            "task": task,
-            "file": self.input,
-            "arguments": arguments | {"trailer": TRAILER},
-            "environment": environment,
-        }
-        ended = run_child(CHILD, job, self.path)
+        ended = self.stistools.run(task, self.input, arguments | {"trailer": TRAILER}, self.path, environment)
         trailer = self.path / TRAILER
         self.trailer = trailer.read_text(errors="replace") if trailer.is_file() else ""
         if ended.status:
             self.trailer = self.trailer or "\n".join(ended.lines)  # what kept the program from running
-            raise self.failure(f"stistools.{task} ended with status {ended.status}")
+            what = "was killed" if ended.status < 0 else f"ended with status {ended.status}"
+            raise self.failure(f"stistools.{task} {what}")
 
     def read(self, name: str, what: str) -> Exposure:
         """Read what CalSTIS made; its images have all their extensions, null arrays expanded."""
@@ -309,6 +326,11 @@ class _WorkFolder:
         except InputError as error:
             place = Path(error.where).name  # a file of the folder, or an extension of one
             raise self.failure(f"CalSTIS made a {what} that cannot be used ({place}: {error.reason})") from error
+
+    def complaints(self) -> str:
+        """Return the last warnings and errors in the trailer, in brackets; empty if there are none."""
+        said = re.findall(r"^(?:ERROR:|Warning)\s+(.+?)\.?\s*$", self.trailer, re.MULTILINE)
+        return f" ({'; '.join(list(dict.fromkeys(said))[-COMPLAINTS:])})" if said else ""
 
     def failure(self, what: str) -> EngineError:
         """Return an error that quotes the end of the trailer."""
@@ -352,11 +374,6 @@ def _unusable(path: Path, error: OSError) -> EngineError:
 
 
 def _write_table(made: Path, path: Path) -> None:
-    """Write a table that CalSTIS made, with FILENAME set and all else as it is."""
+    """Write a table that CalSTIS made; its columns stay as they are."""
     hdus, _ = read_hdus(made)
-    content = made.read_bytes()
-    header = hdus[0].header
-    header["FILENAME"] = ascii_text(path.name)
-    with atomic_output(path) as out:
-        out.write(header.tostring().encode("ascii"))
-        out.write(content[hdus[0].fileinfo()["datLoc"] :])
+    write_product(hdus, path)

@@ -5,13 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from gpucti._version import __version__
 from gpucti.backends.base import Backend
 from gpucti.calibration import geometry
-from gpucti.calibration.base import BiasSubtracted, Calibrated, Required, Trailer, product_paths, require_found
+from gpucti.calibration.base import (
+    MEANING,
+    BiasSubtracted,
+    Calibrated,
+    Required,
+    Trailer,
+    product_paths,
+    require_found,
+    sentence_on,
+)
 from gpucti.calibration.basic2d.basic2d import basic2d
 from gpucti.calibration.crreject.crreject import reject_cosmic_rays
 from gpucti.calibration.geometry import Distortion
@@ -26,15 +34,6 @@ log = logging.getLogger(__name__)
 
 #: What basic2d is asked for before the correction of CTI.
 BIAS_STEPS = ("DQICORR", "BLEVCORR", "BIASCORR")
-#: What the products are, for messages.
-MEANING = {
-    "crj": "combined image",
-    "flt": "single images",
-    "sx2": "combined and rectified",
-    "x2d": "rectified",
-    "sx1": "extracted spectrum of the combined image",
-    "x1d": "extracted spectrum",
-}
 
 
 class NativeEngine:
@@ -131,8 +130,9 @@ class NativeEngine:
         paths = product_paths(exposure, kinds, outdir, suffixes)
         made = self._make(exposure, wavecal if work.wavecal else None, work, kinds, distortion, trailer)
         omitted |= made.omitted
-        sentences = tuple(_sentence(what, reason, suffixes) for what, reason in omitted.items())
-        for sentence in sentences:
+        sentences = tuple(sentence_on(what, reason, suffixes) for what, reason in omitted.items())
+        doubts = tuple(f"{reason}." for reason in made.doubts)
+        for sentence in (*sentences, *doubts):
             trailer.say(sentence)
         products = {kind: path for kind, path in paths.items() if kind in made.images or kind in made.tables}
         for kind, path in products.items():
@@ -142,7 +142,10 @@ class NativeEngine:
                 _stamped(made.images[kind]).write(path)
             trailer.say(f"{path.name} written: {MEANING[kind]}")
         log.info("%s: %s", exposure.path.name, ", ".join(path.name for path in products.values()) or "no products")
-        return Calibrated(products, sentences, trailer.text)
+        return Calibrated(products, sentences, trailer.text, doubts, self.name)
+
+    def close(self) -> None:
+        """Do nothing: no process is held."""
 
     def _make(
         self,
@@ -238,22 +241,12 @@ def _without_wavecal(wavecal: Exposure, work: Work) -> dict[str, str]:
     )
 
 
-def _sentence(what: str, reason: str, suffixes: Mapping[str, str]) -> str:
-    """Return a reason as a sentence that says what it is the reason of."""
-    return f"No {suffixes.get(what, what)} ({MEANING[what]}): {reason}." if what in MEANING else f"{reason}."
-
-
 def _trailer(what: str, exposure: Exposure) -> Trailer:
     return Trailer([f"{what} of {exposure.path.name} by gpucti {__version__}"])
 
 
 def _stamped(exposure: Exposure) -> Exposure:
-    """Return the exposure with the version and the date of its making, where there are cards for them."""
-    today = datetime.now(UTC).date().isoformat()
+    """Return the exposure with the version that calibrated it."""
     stamped = exposure.with_imsets(exposure.imsets)
     stamped.primary["CAL_VER"] = f"gpucti {__version__}"
-    for header in (stamped.primary, *(header for imset in stamped.imsets for header in imset.headers)):
-        for name, value in (("DATE", today), ("ORIGIN", "gpucti")):
-            if name in header:
-                header[name] = value
     return stamped

@@ -19,7 +19,7 @@ from gpucti.io.cards import Cards
 from gpucti.io.exposure import StisKeywords
 from gpucti.io.fitsfile import find_file, read_hdus, read_stored
 from gpucti.io.headers import read_primary
-from gpucti.references.names import resolve_reference
+from gpucti.references.names import resolve_reference, run_environment
 
 _T = TypeVar("_T")
 
@@ -171,11 +171,8 @@ class HeaderReferences:
             return None
         path = resolve_reference(name, self.folder, self.run.environment)
         if path is None:
-            variable = f"; is the environment variable {_variable(name)!r} set?" if "$" in name else ""
-            raise ReferenceFileError(
-                f"{keyword} names {name!r}, which is not found{variable or f' (from {self.folder})'}",
-                where=self.cards.where,
-            )
+            reason = why_not_found(name, self.folder, self.run.environment)
+            raise ReferenceFileError(f"{keyword} names {name!r}, which is not found: {reason}", where=self.cards.where)
         return path
 
     def required(self, keyword: str) -> Path:
@@ -198,6 +195,28 @@ class HeaderReferences:
         return self.run.table(self.required(keyword), extension)
 
 
-def _variable(name: str) -> str:
-    head, _, tail = name.partition("$")
-    return head or tail.partition("/")[0]
+def why_not_found(name: str, folder: Path, environment: Mapping[str, str] | None) -> str:
+    """Return why a reference file is not found, which variable or option says where it is, and what to do.
+
+    Parameters
+    ----------
+    name : str
+        As it stands in the header.
+    folder : Path
+        Where the file with the header lies.
+    environment : mapping or None
+        Where variables are looked up; None: the process's.
+    """
+    head, mark, tail = name.partition("$")
+    if not mark:
+        places = "" if Path(name).is_absolute() else f" in {folder}, nor in the working folder"
+        return f"there is no such file{places}; put it there, or name its folder in the header"
+    variable = head or tail.partition("/")[0]
+    option = ", or give it with the option oref (--oref)" if variable == "oref" else ""
+    value = (run_environment(None) if environment is None else environment).get(variable, "")
+    if not value:
+        return f"the environment variable {variable} is not set; set it to the folder of the reference files{option}"
+    return (
+        f"{variable} stands for {value!r}, and there is no such file; fetch it from CRDS, or set the environment "
+        f"variable {variable} to the folder where it is{option}"
+    )

@@ -96,6 +96,10 @@ class Work:
             kinds.append("sx1" if self.reject else "x1d")
         return tuple(kinds)
 
+    def has_statistics(self, kind: str) -> bool:
+        """Tell whether statistics are taken of an image: not of one that is combined and then left as it is."""
+        return self.statistics and (kind != "crj" or bool(self.part_b))
+
 
 def switch(exposure: StisKeywords, name: str) -> str:
     """Return a calibration switch in capitals, ``OMIT`` if it is missing.

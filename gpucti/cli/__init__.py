@@ -6,7 +6,9 @@ imported inside the commands, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -38,11 +40,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         tell(f"error: {system_error(error)}")
         return EXIT_FAILED
+    except MemoryError as error:
+        reason = f" ({error})" if str(error) else ""
+        tell(f"error: there is not enough memory{reason}; give fewer files at once, files that were finished are whole")
+        return EXIT_FAILED
     return result if isinstance(result, int) else EXIT_DONE
 
 
-class _InOrder(click.Group):
-    """Lists its commands as they were added, the main job first."""
+class _Commands(click.Group):
+    """Lists its commands as they were added, the main job first; an end of file is none of the user's input."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. An `EOFError` is of a damaged file; click would take it for Ctrl-D, and say interrupted."""
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{str(error) or 'EOFError'}; {place.filename}, {place.name}"
+            raise GpuctiError(f"a file ends too early ({where}); look for a damaged one among those in use") from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands."""
@@ -50,7 +65,7 @@ class _InOrder(click.Group):
 
 
 @click.group(
-    cls=_InOrder,
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": either_spelling},
     epilog="Options can be written with underscores too, as those of stis_cti are: --crds-update, --crds_update.",
 )

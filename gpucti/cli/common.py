@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -144,6 +145,20 @@ class _SayHandler(logging.Handler):
         """Say the message, with its level where it is more than information."""
         level = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
         self._say(level + record.getMessage())
+
+
+@contextmanager
+def no_window() -> Iterator[None]:
+    """Hide MPLBACKEND from a command that only writes pictures.
+
+    Notebooks export one that their own Python has; in another Python, matplotlib cannot even be imported with it.
+    """
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        yield
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
 
 
 def system_error(error: OSError) -> str:

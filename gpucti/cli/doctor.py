@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gpucti.cli.common import EXIT_FAILED, write_json
+from gpucti.cli.common import EXIT_FAILED, messages, no_window, tell, write_json
 from gpucti.cli.options import json_option, mast_server_option, oref_option
 
 
@@ -33,14 +33,15 @@ def doctor_command(
     """
     from gpucti.doctor import can_run, examine, findings_data, findings_text
 
-    findings = examine(
-        os.environ,
-        folder=Path(science_dir),
-        ref_dir=None if ref_dir is None else Path(ref_dir),
-        oref=None if oref is None else Path(oref),
-        mast_server=mast_server,
-        offline=offline,
-    )
+    with messages(tell), no_window():
+        findings = examine(
+            os.environ,
+            folder=Path(science_dir),
+            ref_dir=None if ref_dir is None else Path(ref_dir),
+            oref=None if oref is None else Path(oref),
+            mast_server=mast_server,
+            offline=offline,
+        )
     write_json(findings_data(findings), json_file)
     if json_file != "-":
         click.echo(findings_text(findings))

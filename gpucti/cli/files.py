@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpucti.cli.common import files_progress, messages
+from gpucti.cli.common import files_progress, messages, tell
 from gpucti.cli.options import QUIET, chosen_device, device_options, oref_option, verbose_options, with_options
 
 if TYPE_CHECKING:
@@ -55,7 +55,10 @@ _common_options = with_options(
     help="Electrons below which a lowered pixel counts as over-subtracted [table].",
 )
 def cte_command(**given: Any) -> None:
-    """Remove the trails from the pixels: FILE... -> ROOTNAME_cte.fits."""
+    """Remove the trails from the pixels: FILE... -> ROOTNAME_cte.fits.
+
+    Files that hold no image to be corrected are skipped, and said to be; FILE... may be all files of a folder.
+    """
     from gpucti.correction.files import correct_files
 
     _treat_files(correct_files, "corrected", **given)
@@ -92,8 +95,10 @@ def backends_command() -> None:
     """Show what runs on this machine, and why not the rest."""
     from gpucti.backends import available
 
-    for row in available():
-        click.echo(f"{row.name:<7}{'runs  ' if row.ok else 'cannot'}  {row.detail}")
+    with messages(tell):
+        for row in available():
+            remedy = f"; {row.remedy}" if row.remedy else ""
+            click.echo(f"{row.name:<7}{'runs  ' if row.ok else 'cannot'}  {row.detail}{remedy}")
 
 
 def _treat_files(
@@ -108,16 +113,24 @@ def _treat_files(
 ) -> None:
     """Run `correct_files` or `add_cti_files` and report on every file."""
     device = chosen_device(device, backend)
+    from gpucti.errors import SomeFailedError
     from gpucti.io.inputs import expand_files
 
-    paths = expand_files(files)
+    paths = expand_files(files, folders=True)
     begin = time.perf_counter()
+    failed: SomeFailedError | None = None
     with files_progress(len(paths), verbose) as (say, advance), messages(say, verbose):
 
         def report(file: FileDone) -> None:
             repaired = f", {sum(file.repairs)} columns repaired" if file.repairs else ""
             advance(f"{file.input.name} -> {file.output}: {done}{repaired}, {file.seconds:.2f} s")
 
-        treat(paths, device=device, progress=report, **options)
+        try:
+            outputs: Sequence[Path] = treat(paths, device=device, progress=report, **options)
+        except SomeFailedError as error:
+            outputs, failed = error.done, error
     if verbose > QUIET:
-        click.echo(f"{len(paths)} file{'s' if len(paths) > 1 else ''} {done} in {time.perf_counter() - begin:.2f} s")
+        total = f"{len(outputs)} file{'' if len(outputs) == 1 else 's'}"
+        click.echo(f"{total} {done} in {time.perf_counter() - begin:.2f} s")
+    if failed is not None:
+        raise failed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,11 @@ from gpucti.cli.options import (
     show_default=True,
     help="A week with one dark has no weekdark: stop, or use a basedark of the period's other darks.",
 )
-@click.option("--allow", is_flag=True, help="Take other amplifiers, gains and offsets, and dates from 1990 on.")
+@click.option(
+    "--allow",
+    is_flag=True,
+    help="Take other amplifiers, gains and offsets, and dates from 1990 on (before 2009 corrected about twice over).",
+)
 @click.option("--all-weeks", is_flag=True, help="Make the super-darks of all weeks.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @json_option("the report, or with --dry-run the plan,")
@@ -89,18 +94,20 @@ def correct_command(
         if not bare:
             click.echo(plan_text(it))
         write_json(plan_data(it), json_file)
-        return EXIT_FAILED if it.problems else None
+        return EXIT_FAILED if it.problems or it.failures else None
     with stages(QUIET if bare else verbose) as (say, progress), messages(say, verbose):
         report = correct(*folders, progress=progress, **options)
         for note in report.notes:
             say(f"note: {note}")
     if verbose > QUIET and not bare:
-        click.echo(report.summary())
+        click.echo(replace(report, failures=()).summary())
     else:  # not so quiet that a product could be missed
-        for sentence in report.omitted:
-            tell(f"not made: {sentence}")
+        for line in replace(report, failures=()).warnings():
+            tell(line)
+    for failure in report.failures:
+        tell(f"FAILED {failure}")
     write_json(report.data(), json_file)
-    return None
+    return EXIT_FAILED if report.failures else None
 
 
 @click.group("superdark")

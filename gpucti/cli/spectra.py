@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpucti.cli.common import files_progress, messages, tell
+from gpucti.cli.common import files_progress, messages, no_window, tell
 from gpucti.cli.options import QUIET, chosen_device, device_options, oref_option, verbose_options, with_options
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ def x1d_command(files: tuple[str, ...], device: str | None, backend: str | None,
     help="What of an extracted spectrum; auto: flux, else net.",
 )
 @click.option("--imset", type=click.IntRange(1), metavar="N", help="Only this image set [all].")
+@click.option("--order", type=click.IntRange(1), metavar="N", help="Only this order of echelle spectra [all].")
 @click.option("-x", "--xrange", "xrange", type=float, nargs=2, metavar="LOW HIGH", help="Part to show, axis units.")
 @click.option("-y", "--yrange", "yrange", type=float, nargs=2, metavar="LOW HIGH", help="Likewise.")
 @click.option("--flags/--no-flags", default=None, help="Mark flagged pixels [spectra: yes, images: no].")
@@ -87,31 +90,38 @@ def x1d_command(files: tuple[str, ...], device: str | None, backend: str | None,
 @verbose_options
 def plot_command(files: tuple[str, ...], output: str | None, *, verbose: int, **given: Any) -> None:
     """Draw images and rectified spectra side by side, or extracted spectra on top of each other."""
+    from gpucti.errors import SomeFailedError
     from gpucti.plots.files import plot_files
 
+    figure, show = (None, None) if output is not None else _window()
     with messages(tell, verbose):
-        if output is not None:
-            picture = plot_files(files, output, **given)
-            if verbose > QUIET:
-                click.echo(f"{picture} written")
-            return
-        figure, show = _window()
-        plot_files(files, figure=figure, **given)
-        show()
+        failed = None
+        try:
+            with no_window() if figure is None else nullcontext():
+                plot_files(files, output, figure=figure, **given)
+        except SomeFailedError as error:  # the others are drawn
+            failed = error
+        if output is not None and verbose > QUIET:
+            click.echo(f"{output} written")
+        if show is not None:
+            show()
+        if failed is not None:
+            raise failed
 
 
 def _window() -> tuple[Any, Any]:
     """Return the figure of a new window, and what shows it until it is closed."""
-    from gpucti._lazy import require
+    from gpucti.plots.style import require_matplotlib
 
-    require("matplotlib", "a picture")
-    import matplotlib.pyplot as plt
-
+    if importlib.util.find_spec("matplotlib") is None:
+        require_matplotlib()  # it says so
     why = "there is no display for a window; name a picture to write, -o FILE.png."
     try:
+        import matplotlib.pyplot as plt
+
         figure = plt.figure()
-    except ImportError as error:  # a backend asked for by name that cannot run
-        raise click.UsageError(f"{why} ({error})") from error
+    except Exception as error:  # a backend that is asked for by name may fail in any way
+        raise click.UsageError(f"{why} ({' '.join(str(error).split())})") from error
     if figure.canvas.required_interactive_framework is None:
         plt.close(figure)
         raise click.UsageError(why)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from gpucti.cli.common import messages, stages, tell
+from gpucti.cli.common import messages, no_window, stages, tell
 from gpucti.cli.options import QUIET, chosen_device, device_options, verbose_options
 
 
@@ -36,7 +36,7 @@ def demo_command(folder: str, device: str | None, backend: str | None, *, verbos
     """Simulate a visit in DIR [gpucti-demo], correct it, and show what was won, in a picture and a table."""
     from gpucti.demo import run_demo
 
-    with stages(verbose) as (say, progress), messages(say, verbose):
+    with stages(verbose) as (say, progress), messages(say, verbose), no_window():
         result = run_demo(folder, device=chosen_device(device, backend), progress=progress, overwrite=overwrite)
     seconds = ", ".join(f"{part} {seconds:.0f}" for part, seconds in result.seconds.items())
     click.echo(f"\n{result.table}\nbackend {result.report.backend}; seconds: {seconds}")

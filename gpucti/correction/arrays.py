@@ -17,6 +17,7 @@ from gpucti.backends.base import Array, Backend
 from gpucti.correction.stack import add_cti_stack, correct_stack, namespace
 from gpucti.detector import FULL_COLS, FULL_ROWS, OVERSCAN_ROWS, check_amp
 from gpucti.errors import InputError, ReferenceFileError
+from gpucti.model.doubts import doubts
 from gpucti.model.pctetab import Pctetab
 from gpucti.options import CorrectionArguments
 
@@ -48,11 +49,12 @@ def correct_arrays(
     pctetab : path, Pctetab or None
         Reference table; None: the packaged one.
     mjd : float or (n,) floats, optional
-        Start of each exposure. None: the date at which the table's trap density is 1, with a `UserWarning`.
+        Start of each exposure. None: the date at which the table's trap density is 1, with a `UserWarning`; others
+        say that a date lies past the table's, or before 2009-05-01, where about twice too much is put back.
     gain : float or (n,) floats
         Electrons per count (header ATODGAIN).
     amp : {"A", "B", "C", "D"}
-        Amplifier that read the images out (header CCDAMP).
+        Amplifier that read the images out (header CCDAMP); the released tables are measured on D.
     err : array of the shape of `sci`, optional
         Errors in counts; a tenth of the correction is added in quadrature.
     device : str, int, Backend or None
@@ -63,7 +65,8 @@ def correct_arrays(
         were zero, and put them back.
     origin : (row, col), optional
         Where pixel [0, 0] lies on the full 1024 x 1024 frame, 0-based, in file orientation. None: an array smaller than
-        the frame starts at the readout corner.
+        the frame starts at the readout corner. Else the rows that were read out before are taken for sky, and the first
+        60 rows are as sure as that: what lay there is not known. Files have DQ for it; arrays do not.
     **overrides
         ``read_noise, noise_model, oversub_thresh, sim_nit, shft_nit`` in place of the table's; see `CorrectionOptions`.
 
@@ -95,7 +98,7 @@ def correct_arrays(
     """
     table, checked = _check(sci, pctetab, mjd, gain, amp, err, device, nan, origin)
     options = table.options(**overrides)
-    _warn_if_extrapolated(table, checked.mjd)
+    _warn_of_dates(table, checked.mjd)
     result = correct_stack(
         checked.stack, mjd=checked.mjd, gain=checked.gain, amp=amp, pctetab=table, options=options,
         backend=checked.backend, err=checked.err, origin=checked.origin,
@@ -131,7 +134,7 @@ def add_cti_arrays(
     """
     table, checked = _check(sci, pctetab, mjd, gain, amp, None, device, nan, origin)
     options = table.options(**overrides)
-    _warn_if_extrapolated(table, checked.mjd)
+    _warn_of_dates(table, checked.mjd)
     result = add_cti_stack(
         checked.stack, mjd=checked.mjd, gain=checked.gain, amp=amp, pctetab=table, shft_nit=options.shft_nit,
         backend=checked.backend, origin=checked.origin,
@@ -270,8 +273,10 @@ def per_image(name: str, value: Any, n: int) -> npt.NDArray[np.float64]:
     return values
 
 
-def _warn_if_extrapolated(table: Pctetab, mjd: npt.NDArray[np.float64]) -> None:
-    """Warn, once per call, where the trap density is extrapolated."""
+def _warn_of_dates(table: Pctetab, mjd: npt.NDArray[np.float64]) -> None:
+    """Warn, once per call, of dates that the table was not measured at."""
+    for doubt in doubts(table, mjd.tolist()):
+        warnings.warn(doubt, UserWarning, stacklevel=3)
     if len(mjd) and table.extrapolates(mjd.max()):
         warnings.warn(
             f"{table.name} gives the trap density up to MJD {table.last_scale_mjd:g}; "

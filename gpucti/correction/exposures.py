@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from gpucti.backends.base import Backend
 from gpucti.correction.provenance import Provenance
-from gpucti.correction.stack import add_cti_stack, correct_stack
+from gpucti.correction.stack import add_cti_stack, correct_stack, unknown_rows
+from gpucti.detector import DQ_BLEMISH, to_readout
 from gpucti.errors import InputError
 from gpucti.io.exposure import Exposure
 
@@ -86,15 +87,20 @@ def _correct_together(
     done.sci[missing.where] = missing.values
     new_err = cast(Stack, done.err)  # given, hence returned
 
+    unknown = unknown_rows(exposures[0].amp, exposures[0].shape[0], exposures[0].origin)
+
     products, first = [], 0
     for exposure, provenance in zip(exposures, provenances, strict=True):
         imsets = [
-            replace(old, sci=_like(old.sci, done.sci[i]), err=_like(old.err, new_err[i]))
+            replace(
+                old, sci=_like(old.sci, done.sci[i]), err=_like(old.err, new_err[i]),
+                dq=_flagged(old.dq, exposure.amp, unknown),
+            )
             for i, old in enumerate(exposure.imsets, start=first)
-        ]
+        ]  # fmt: skip
         repairs = tuple(int(count) for count in done.repairs[first : first + exposure.n_imsets])
         corrected = exposure.with_imsets(imsets)
-        provenance.stamp_corrected(corrected, repairs)
+        provenance.stamp_corrected(corrected, repairs, unknown)
         products.append(CtiProduct(corrected, repairs))
         first += exposure.n_imsets
     return products
@@ -135,6 +141,15 @@ def _common_arguments(exposures: Sequence[Exposure], provenance: Provenance, bac
 def _like(old: Stack, new: Stack) -> Stack:
     """Return `new` in the type of `old`: a stack of single and double precision files is double throughout."""
     return new.astype(old.dtype, copy=False)
+
+
+def _flagged(dq: Stack, amp: str, rows: int) -> Stack:
+    """Return data quality with the first rows from the readout side flagged; `dq` itself if there are none."""
+    if rows == 0:
+        return dq
+    flagged = dq.copy()
+    to_readout(flagged, amp)[:rows] |= DQ_BLEMISH
+    return flagged
 
 
 def require_finite(exposure: Exposure) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from gpucti.errors import ReferenceFileError
+from gpucti.errors import GpuctiError, ReferenceFileError, UnsuitableFileError
 from gpucti.io.exposure import ExposureHeaders
-from gpucti.io.inputs import IO_THREADS, Files, check_outputs, checked_folder, expand_files
+from gpucti.io.inputs import IO_THREADS, Files, check_outputs, checked_folder, expand_files, lines_by_reason
+from gpucti.io.kinds import COMBINED, kind_of
 from gpucti.model.pctetab import Pctetab
 from gpucti.options import CorrectionArguments, CorrectionOptions
 from gpucti.references.names import resolve_reference, run_environment
@@ -49,6 +51,28 @@ class Job:
         return self.headers.path
 
 
+class JobPlan(NamedTuple):
+    """What becomes of the files that a user named; each is in one of the three.
+
+    Attributes
+    ----------
+    jobs : list of Job
+        What is to be done.
+    failures : dict
+        What is wrong with each file that is damaged, or lacks something.
+    skipped : dict
+        What each file is that is none, or none to be treated.
+    """
+
+    jobs: list[Job]
+    failures: dict[Path, GpuctiError]
+    skipped: dict[Path, UnsuitableFileError]
+
+    def skipped_lines(self) -> list[str]:
+        """Return a line per kind of file, with the files of it."""
+        return lines_by_reason({path: error.what or error.reason for path, error in self.skipped.items()})
+
+
 def plan_jobs(
     files: Files,
     outdir: str | os.PathLike[str] | None,
@@ -59,8 +83,11 @@ def plan_jobs(
     overrides: CorrectionArguments,
     overwrite: bool,
     check: Callable[[ExposureHeaders], None],
-) -> list[Job]:
+) -> JobPlan:
     """Return what is to be done; nothing is written and no pixels are looked at.
+
+    What is wrong with one of several files ends that file alone. What is wrong with a name, an option or an output
+    raises, and so does a file that is the only one.
 
     Parameters
     ----------
@@ -69,30 +96,70 @@ def plan_jobs(
     suffix : str
         Outputs are called ``<ROOTNAME>_<suffix>.fits``.
     check : callable
-        Raises `InputError` for a file that must not be processed.
+        Raises `UnsuitableFileError` for a file that must not be processed.
     """
     tables = _Tables(pctetab, run_environment(None if oref is None else Path(oref)))
+    tables.check_options(overrides)
     folder = None if outdir is None else checked_folder(Path(outdir))
-    jobs = []
-    for headers in _read_headers(expand_files(files)):
-        headers.require_trimmed()
-        check(headers)
-        _ = headers.amp, headers.gain, headers.origin  # each raises for a bad keyword
-        output = (headers.path.parent if folder is None else folder) / f"{headers.rootname}_{suffix}.fits"
-        table, name = tables.of(headers)
-        options = table.options(**overrides)
-        _require_date(table, headers)
-        _require_columns(table, headers)
-        jobs.append(Job(headers, output, table, name, options))
-    check_outputs(jobs, overwrite=overwrite)
-    return jobs
+    paths = expand_files(files, folders=True)
+    plan = JobPlan([], {}, {})
+    for path, headers in zip(paths, _read_headers(paths), strict=True):
+        try:
+            if isinstance(headers, GpuctiError):
+                raise headers
+            headers.require_trimmed()
+            check(headers)
+            plan.jobs.append(_job(headers, folder, suffix, tables, overrides))
+        except GpuctiError as error:
+            if len(paths) == 1:
+                raise
+            if isinstance(error, UnsuitableFileError):
+                plan.skipped[path] = error
+            else:
+                plan.failures[path] = error
+    _skip_sums(plan)
+    if not plan.jobs and not plan.failures:
+        lines = "".join(f"\n  {line}" for line in plan.skipped_lines())
+        raise UnsuitableFileError(f"none of the {len(paths)} files is an image to work on:{lines}")
+    check_outputs(plan.jobs, overwrite=overwrite)
+    return plan
 
 
-def _read_headers(paths: list[Path]) -> Iterator[ExposureHeaders]:
-    """Yield the headers of the files in order; threads read ahead, most of it is decompression."""
+def _job(
+    headers: ExposureHeaders, folder: Path | None, suffix: str, tables: _Tables, overrides: CorrectionArguments
+) -> Job:
+    """Return what is to be done with one file; raise for a keyword that is missing or makes no sense."""
+    _ = headers.amp, headers.gain, headers.origin  # each raises for a bad keyword
+    output = (headers.path.parent if folder is None else folder) / f"{headers.rootname}_{suffix}.fits"
+    table, name = tables.of(headers)
+    _require_date(table, headers)
+    _require_columns(table, headers)
+    return Job(headers, output, table, name, table.options(**overrides))
+
+
+def _skip_sums(plan: JobPlan) -> None:
+    """Leave out sums of readouts (crj) where the readouts themselves (flt) are treated: both go by one ROOTNAME."""
+    kinds = {job.path: kind_of(job.path, job.headers.primary) for job in plan.jobs}
+    single = {job.output: job.path for job in plan.jobs if kinds[job.path].name != COMBINED}
+    for job in list(plan.jobs):
+        if kinds[job.path].name == COMBINED and job.output in single:
+            expected = f"its single readouts, which are in {single[job.output].name}"
+            plan.skipped[job.path] = kinds[job.path].unsuitable(job.path, expected)
+            plan.jobs.remove(job)
+
+
+def _read_headers(paths: list[Path]) -> Iterator[ExposureHeaders | GpuctiError]:
+    """Yield the headers of the files, or what is wrong, in order; threads read ahead, most of it is decompression."""
+
+    def read(path: Path) -> ExposureHeaders | GpuctiError:
+        try:
+            return ExposureHeaders.read(path)
+        except GpuctiError as error:
+            return error
+
     pool = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="gpucti-headers")
     try:
-        yield from pool.map(ExposureHeaders.read, paths)
+        yield from pool.map(read, paths)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -105,6 +172,10 @@ class _Tables:
         self._read: dict[Path, Pctetab] = {}
         self._default: Pctetab | None = None
         self._chosen = chosen if chosen is None or isinstance(chosen, Pctetab) else self._named(chosen)
+
+    def check_options(self, overrides: CorrectionArguments) -> None:
+        """Raise `InputError` for options that no file could be treated with."""
+        (self._chosen or Pctetab.default()).options(**overrides)
 
     def of(self, headers: ExposureHeaders) -> tuple[Pctetab, str]:
         """Return the table for one file, and what its PCTETAB keyword shall say."""

@@ -14,8 +14,10 @@ from typing import Any
 from astropy.io import fits
 
 from gpucti._version import __version__
+from gpucti.io.cards import OF_A_RUN, without
 from gpucti.io.exposure import Exposure
 from gpucti.io.fitstables import ascii_text
+from gpucti.model.doubts import doubts
 from gpucti.model.pctetab import Pctetab
 from gpucti.options import CorrectionOptions
 
@@ -90,7 +92,7 @@ class Provenance:
             return "made with other options"
         return None
 
-    def stamp_corrected(self, exposure: Exposure, repairs: tuple[int, ...]) -> None:
+    def stamp_corrected(self, exposure: Exposure, repairs: tuple[int, ...], unknown: int = 0) -> None:
         """Write the cards of a corrected file into the headers of `exposure`.
 
         Parameters
@@ -99,6 +101,8 @@ class Provenance:
             With headers of its own (`Exposure.with_imsets`).
         repairs : tuple of int
             Repaired columns per imset.
+        unknown : int
+            Rows flagged because rows that were not kept filled their traps.
         """
         header, options = exposure.primary, self.options
         header["PCTETAB"] = ascii_text(self.pctetab_keyword)
@@ -116,11 +120,19 @@ class Provenance:
             header["CTECORR"] = "OMIT"  # the empirical correction would count the loss twice
         for imset, count in zip(exposure.imsets, repairs, strict=True):
             imset.headers[0]["PCTENREP"] = (count, "columns repaired after over-subtraction")
+            if unknown:
+                imset.headers[0]["PCTENUNK"] = (unknown, "rows with unread rows before them, DQ 1024")
         self._stamp_run(exposure, "CTI trails removed")
 
     def stamp_trailed(self, exposure: Exposure) -> None:
-        """Write the cards of a file to which trails were added; see `stamp_corrected`."""
+        """Write the cards of a file to which trails were added; see `stamp_corrected`.
+
+        What an earlier correction said of itself goes: it is undone.
+        """
         header, options = exposure.primary, self.options
+        without(header, "PCTENSMD", "PCTETRSH", "CTE_NAME", "CTE_VER", "PCTE_VER")
+        for imset in exposure.imsets:
+            without(imset.headers[0], "PCTENREP")
         header["PCTETAB"] = ascii_text(self.pctetab_keyword)
         header["PCTEFRAC"] = (self.pctetab.time_scale(exposure.start_mjd), "trap density relative to reference date")
         header["PCTERNCL"] = (options.read_noise, "[electron] largest noise set aside")
@@ -132,6 +144,7 @@ class Provenance:
 
     def _stamp_run(self, exposure: Exposure, what: str) -> None:
         header = exposure.primary
+        without(header, *OF_A_RUN)  # a run names what it makes afterwards
         extrapolated = self.pctetab.extrapolates(exposure.start_mjd)
         header["PCTEPROG"] = (f"gpucti {__version__}", "program that treated the CTI trails")
         header["PCTEREV"] = (REVISION, "counts up whenever its numbers change")
@@ -146,3 +159,5 @@ class Provenance:
         if extrapolated:
             last = f"{self.pctetab.last_scale_mjd:g}"
             header.add_history(f"PCTEFRAC extrapolates CTE_SCALE of {ascii_text(self.pctetab.name)} past MJD {last}.")
+        for doubt in doubts(self.pctetab, [exposure.start_mjd], exposure.amp):
+            header.add_history(f"In doubt: {ascii_text(doubt)}.")

@@ -1,7 +1,8 @@
 """The story of one image, or of a batch: counts in file orientation in, the same corrected out.
 
 Counts become electrons, the image is turned so that the readout register is below row 0, the read noise is set aside,
-the traps are undone, the noise comes back, electrons become counts, and the image is turned back.
+the traps are undone, the noise comes back, electrons become counts, and the image is turned back. Rows that were read
+out before a subarray and not kept are taken for sky.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import numpy.typing as npt
 from gpucti.backends.base import Array, Backend
 from gpucti.detector import first_row, from_readout, steps_from_corner, to_readout
 from gpucti.model.pctetab import Pctetab
-from gpucti.model.traps import TrapTable
+from gpucti.model.traps import TAIL, TrapTable
 from gpucti.options import CorrectionOptions
 
 #: Share of the correction that is added in quadrature to the error (stis_cti YCte).
 ERROR_SHARE = 0.1
+#: Rows in front of a subarray that are read as sky, at most, and rows at hand that the sky is taken from. Traps
+#: remember `TAIL` rows; the others let the iteration settle before the image begins (docs/algorithm.md, "Subarrays").
+SKY_ROWS = 96
 
 
 class Corrected(NamedTuple):
@@ -68,14 +72,17 @@ def correct_stack(
     corrected = xp.empty(sci.shape, dtype=sci.dtype)
     sigma = None if err is None else xp.empty(err.shape, dtype=err.dtype)
     repaired = xp.zeros(len(sci), dtype=np.int64)
+    front = sky_rows(amp, sci.shape[1], origin)
+    edge = min(front, 1)  # one row of sky is enough for the noise; more would count as rows without any
     for part, traps, setup in _batches(sci, mjd, amp, pctetab, options.shft_nit, backend, origin):
         per_count = backend.asarray(gain[part])[:, None, None]
         electrons = backend.asarray(to_readout(sci[part], amp)) * per_count  # counts -> electrons
-        signal, noise = backend.split_noise(electrons, options)
-        restored = backend.remove_cti(signal, traps=traps, options=options, **setup)
+        sky = _sky(electrons, front, backend)
+        signal, noise = backend.split_noise(_behind(sky[:, :edge], electrons, backend), options)
+        restored = backend.remove_cti(_behind(sky[:, edge:], signal, backend), traps=traps, options=options, **setup)
         del signal
-        result = restored.signal
-        result += noise
+        result = restored.signal[:, front:]
+        result += noise[:, edge:]
         del noise
         if err is not None and sigma is not None:
             change = electrons - result
@@ -104,10 +111,12 @@ def add_cti_stack(
     """Trail a stack of images as the readout would; arguments as in `correct_stack`."""
     xp = namespace(sci)
     trailed = xp.empty(sci.shape, dtype=sci.dtype)
+    front = sky_rows(amp, sci.shape[1], origin)
     for part, traps, setup in _batches(sci, mjd, amp, pctetab, shft_nit, backend, origin):
         per_count = backend.asarray(gain[part])[:, None, None]
         electrons = backend.asarray(to_readout(sci[part], amp)) * per_count  # counts -> electrons
-        result = backend.add_cti(electrons, traps=traps, **setup)
+        sky = _sky(electrons, front, backend)
+        result = backend.add_cti(_behind(sky, electrons, backend), traps=traps, **setup)[:, front:]
         result /= per_count  # electrons -> counts
         trailed[part] = _give(backend, from_readout(result, amp), sci)
     return trailed
@@ -127,16 +136,42 @@ def _batches(
     col_scale = column_scale(pctetab, amp, cols, origin)
     cte_frac = np.array([pctetab.time_scale(date) for date in mjd])
     epochs = [pctetab.epoch(date) for date in mjd]
-    size = backend.images_per_batch(rows, cols)
+    front = sky_rows(amp, rows, origin)
+    size = backend.images_per_batch(front + rows, cols)
+    begin = first_row(amp, rows, origin) - front
     for epoch in dict.fromkeys(epochs):
         traps = pctetab.traps_of(epoch, shft_nit)
         members = np.flatnonzero([each is epoch for each in epochs])
         for start in range(0, len(members), size):
             part = members[start : start + size]
-            setup = {"cte_frac": cte_frac[part], "col_scale": col_scale, "first_row": first_row(amp, rows, origin)}
+            setup = {"cte_frac": cte_frac[part], "col_scale": col_scale, "first_row": begin}
             # consecutive images are a view, others a copy
             whole = slice(int(part[0]), int(part[-1]) + 1) if part[-1] - part[0] == len(part) - 1 else part
             yield whole, traps, setup
+
+
+def sky_rows(amp: str, rows: int, origin: tuple[int, int] | None) -> int:
+    """Return how many rows of sky are put between the register and an image: 0 if the image begins there."""
+    return min(first_row(amp, rows, origin), SKY_ROWS)
+
+
+def unknown_rows(amp: str, rows: int, origin: tuple[int, int] | None) -> int:
+    """Return how many rows of an image, from the readout side, have traps that were filled by rows not kept."""
+    return min(rows, TAIL) if first_row(amp, rows, origin) else 0
+
+
+def _sky(electrons: Array, rows: int, backend: Backend) -> Array:
+    """Return `rows` rows of sky, ``(n, rows, cols)``: what each column is in the middle of its first rows."""
+    n, _, cols = electrons.shape
+    if rows == 0:
+        return electrons[:, :0]
+    level = backend.xp.median(electrons[:, :SKY_ROWS], axis=1, keepdims=True)
+    return backend.xp.broadcast_to(level, (n, rows, cols))
+
+
+def _behind(sky: Array, stack: Array, backend: Backend) -> Array:
+    """Return the stack with rows of sky in front; the stack itself if there are none."""
+    return backend.xp.concatenate([sky, stack], axis=1) if sky.shape[1] else stack
 
 
 def _give(backend: Backend, array: Array, like: Array) -> Array:

@@ -26,7 +26,7 @@ from gpucti.darks.headers import is_corrected, superdark_header
 from gpucti.detector import DARK_SLOPE, DARK_TEMPERATURE, DQ_HOT, SIDE_2_MJD
 from gpucti.errors import InputError
 from gpucti.io.atomic import refuse_existing
-from gpucti.io.exposure import Exposure, ImageSet
+from gpucti.io.exposure import Exposure, ImageSet, StisKeywords
 from gpucti.io.inputs import IO_THREADS, Files, expand_files
 
 f32 = np.float32
@@ -275,14 +275,29 @@ def read_darks(files: Files) -> list[Exposure]:
         return list(pool.map(Exposure.read, expand_files(files)))
 
 
-def dark_temperature_factor(dark: Exposure, number: int) -> float:
+def require_component(dark: StisKeywords) -> None:
+    """Raise `InputError` for headers with which a dark cannot be part of any super-dark."""
+    _require_reduced(dark)
+    cards = dark.cards
+    for name in ("TEXPSTRT", "TEXPEND", "ATODGAIN", "READNSE"):
+        cards.number(name)
+    cards.text("OBSTYPE")
+    if (target := cards.text("TARGNAME")) != "DARK":
+        raise cards.wrong(f"TARGNAME is {target!r}; expected 'DARK', is this a dark?")
+    for number, sci in enumerate(dark.sci_cards, start=1):
+        if sci.number("EXPTIME") <= 0:
+            raise sci.wrong(f"EXPTIME is {sci.number('EXPTIME')}; expected a dark, with an exposure time in seconds")
+        dark_temperature_factor(dark, number)
+
+
+def dark_temperature_factor(dark: StisKeywords, number: int) -> float:
     """Return what counts are multiplied by to bring an image set to the reference temperature.
 
     1 for Side 1, and for darks that were scaled already (TEMPCORR).
 
     Parameters
     ----------
-    dark : Exposure
+    dark : StisKeywords
         Bias-subtracted.
     number : int
         EXTVER of the image set.
@@ -352,20 +367,7 @@ def _usable(darks: Sequence[Exposure]) -> list[UsableImset]:
     if not darks:
         raise InputError("no darks given; name two at least")
     for dark in darks:
-        done = [name for name in ("BLEVCORR", "BIASCORR") if dark.switch(name) == "COMPLETE"]
-        waiting = [name for name in ("BLEVCORR", "BIASCORR") if dark.switch(name) == "PERFORM"]
-        if not done or waiting:
-            raise dark.cards.wrong(
-                f"BLEVCORR is {dark.switch('BLEVCORR') or 'missing'}, BIASCORR "
-                f"{dark.switch('BIASCORR') or 'missing'}; expected a bias-subtracted dark: take its FLT file, or run "
-                "basic2d with DQICORR, BLEVCORR and BIASCORR"
-            )
-        if dark.switch("CRCORR") == "COMPLETE":
-            raise dark.cards.wrong(
-                "CRCORR is COMPLETE, its cosmic rays are rejected already; expected single exposures (FLT files)"
-            )
-        if dark.switch("DARKCORR") == "COMPLETE":
-            raise dark.cards.wrong("DARKCORR is COMPLETE, nothing dark is left; expected OMIT")
+        _require_reduced(dark)
     if sum(dark.n_imsets for dark in darks) < 2:
         raise InputError(
             "one image set; a super-dark needs two at least, for cosmic rays are told by comparison: "
@@ -379,6 +381,24 @@ def _usable(darks: Sequence[Exposure]) -> list[UsableImset]:
                 "EXPTIME is 0; expected a dark, with an exposure time in seconds", where=member.cards.where
             )
     return usable
+
+
+def _require_reduced(dark: StisKeywords) -> None:
+    """Raise `InputError` unless a dark is a single exposure, bias-subtracted, with its dark current."""
+    done = [name for name in ("BLEVCORR", "BIASCORR") if dark.switch(name) == "COMPLETE"]
+    waiting = [name for name in ("BLEVCORR", "BIASCORR") if dark.switch(name) == "PERFORM"]
+    if not done or waiting:
+        raise dark.cards.wrong(
+            f"BLEVCORR is {dark.switch('BLEVCORR') or 'missing'}, BIASCORR "
+            f"{dark.switch('BIASCORR') or 'missing'}; expected a bias-subtracted dark: take its FLT file, or run "
+            "basic2d with DQICORR, BLEVCORR and BIASCORR"
+        )
+    if dark.switch("CRCORR") == "COMPLETE":
+        raise dark.cards.wrong(
+            "CRCORR is COMPLETE, its cosmic rays are rejected already; expected single exposures (FLT files)"
+        )
+    if dark.switch("DARKCORR") == "COMPLETE":
+        raise dark.cards.wrong("DARKCORR is COMPLETE, nothing dark is left; expected OMIT")
 
 
 def _require_fitting(dark: Exposure, basedark: Superdark) -> None:

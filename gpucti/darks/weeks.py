@@ -19,9 +19,10 @@ from pathlib import Path
 from astropy.io import fits
 
 from gpucti.darks.anneals import AnnealPeriod
-from gpucti.errors import InputError, MissingDarksError
+from gpucti.errors import Failure, InputError, MissingDarksError
 from gpucti.io.cards import Cards, renamed
 from gpucti.io.dates import as_utc, format_utc
+from gpucti.io.exposure import ExposureHeaders
 from gpucti.io.headers import list_files, read_primary
 
 log = logging.getLogger(__name__)
@@ -83,8 +84,15 @@ class DarkFile:
         return name
 
     @cached_property
+    def headers(self) -> ExposureHeaders:
+        """All headers, with the references in place of those of the file; `InputError` where they do not fit."""
+        return ExposureHeaders.read(self.path).renamed(self.names, {})
+
+    @cached_property
     def sha256(self) -> str:
         """Digest (hex) of the file as it lies on disk."""
+        if "headers" in vars(self):
+            return self.headers.sha256
         with self.path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -105,8 +113,15 @@ class DarkFile:
         return replace(self, primary=renamed(self.primary, names), names=names)
 
 
-def find_darks(folder: str | os.PathLike[str]) -> dict[str, DarkFile]:
-    """Return the files ``*_flt.fits`` and ``*_flt.fits.gz`` of a folder by ROOTNAME in capitals.
+def find_darks(folder: str | os.PathLike[str], *, faulty: list[Failure] | None = None) -> dict[str, DarkFile]:
+    """Return the files ``*_flt.fits`` and ``*_flt.fits.gz`` of a folder and of those below by ROOTNAME in capitals.
+
+    Parameters
+    ----------
+    folder : path
+        Of the darks.
+    faulty : list, optional
+        Gets the files that cannot be read or have no ROOTNAME, and why; none of them is an error then.
 
     Raises
     ------
@@ -116,9 +131,15 @@ def find_darks(folder: str | os.PathLike[str]) -> dict[str, DarkFile]:
         A file cannot be read or has no ROOTNAME.
     """
     found: dict[str, DarkFile] = {}
-    for path in list_files(folder, "flt"):
-        primary = read_primary(path)
-        rootname = Cards(primary, f"{path}[0]").text("ROOTNAME").upper()
+    for path in list_files(folder, "flt", below=True):
+        try:
+            primary = read_primary(path)
+            rootname = Cards(primary, f"{path}[0]").text("ROOTNAME").upper()
+        except InputError as error:
+            if faulty is None:
+                raise
+            faulty.append(Failure.of(path, error))
+            continue
         first = found.get(rootname)
         found[rootname] = replace(first, twins=(*first.twins, path)) if first else DarkFile(path, primary, rootname)
     return found

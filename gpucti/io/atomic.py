@@ -20,6 +20,8 @@ from gpucti.errors import MissingFileError, OutputExistsError
 
 log = logging.getLogger(__name__)
 
+#: How a user says that an output may be replaced.
+ALLOW = "allow overwriting (--overwrite; in Python overwrite=True)"
 #: Temporary files are named after the machine (a checksum of its name) and the process that write them.
 _TEMPORARY = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.tmp")
 #: Seconds after which a temporary file of another machine, or of a living process, is taken for left behind.
@@ -128,4 +130,7 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     if path.is_dir():
         raise OutputExistsError("the output is an existing folder; move it away or choose another outdir", where=path)
     if not overwrite and (path.exists() or path.is_symlink()):
-        raise OutputExistsError("the output exists; remove it, choose another outdir or allow overwriting", where=path)
+        raise OutputExistsError(
+            f"the output exists; remove it, choose another outdir, or {ALLOW}",
+            where=path,
+        )

@@ -1,16 +1,35 @@
-"""The cards of one FITS header, read with errors that say where the header stands."""
+"""The cards of one FITS header: read with errors that say where it stands; true of the file and the pixels, or gone.
+
+What a header says of the file it lies in, or of the pixels below it, is false in another file or above other pixels.
+Which keywords those are is said here alone; `gpucti.io.fitsfile.write_product` and `Exposure.with_imsets` act on it.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from astropy.io import fits
 
 from gpucti.detector import AMPS
 from gpucti.errors import GpuctiError, InputError
+
+#: How an array is stored: made anew on writing.
+STORAGE_KEYWORDS = ("NPIX1", "NPIX2", "PIXVALUE", "BSCALE", "BZERO", "BLANK")
+#: CalSTIS's statistics (`doStat`): true of the pixels they were taken from, and of no others.
+STATISTICS = ("NGOODPIX", "GOODMIN", "GOODMAX", "GOODMEAN", "SNRMIN", "SNRMAX", "SNRMEAN")
+#: What one run of the pipeline made of an exposure: true of its own products only.
+OF_A_RUN = ("PCTESHAR", "PCTEPROD", "PCTEPART", "PCTEOMIT")
+#: What hstio, the library CalSTIS writes with, leaves out (FITS's and IRAF's words about one file), and IRAF's others.
+_OF_THE_FILE = re.compile(r"DATAM(IN|AX)|DATATYPE|GROUPS|PSIZE\d*|PD?TYPE\d+|IRAF-.*")
+#: Says nothing about a table: the coordinates of pixels, their unit and how they are stored.
+_OF_AN_IMAGE = re.compile(
+    r"BUNIT|WCSAXES|WCSNAME|(CTYPE|CUNIT|CRPIX|CRVAL|CDELT|CROTA)\d+[A-Z]?|(CD|PC|PV|PS)\d+_\d+[A-Z]?"
+)
 
 _REQUIRED: Any = object()
 
@@ -90,6 +109,29 @@ class Cards:
     def wrong(self, reason: str) -> GpuctiError:
         """Return the error that says this of the header."""
         return self.error(reason, where=self.where)
+
+
+def describes_image(keyword: str) -> bool:
+    """Tell whether a keyword is about the pixels of an image, and so is false of a table that is made of it."""
+    return keyword in (*STATISTICS, *STORAGE_KEYWORDS) or _OF_AN_IMAGE.fullmatch(keyword) is not None
+
+
+def without(header: fits.Header, *keywords: str) -> None:
+    """Remove all cards of these keywords; those that are not there do not matter."""
+    for keyword in keywords:
+        header.remove(keyword, ignore_missing=True, remove_all=True)
+
+
+def settle(header: fits.Header) -> None:
+    """Make a header that came from another file true of the one it is going to be written into.
+
+    What described the other file goes; DATE, when this one was written (UTC), and ORIGIN, by what, are set where they
+    are.
+    """
+    without(header, *{keyword for keyword in header if _OF_THE_FILE.fullmatch(keyword)})
+    for name, value in (("DATE", datetime.now(UTC).date().isoformat()), ("ORIGIN", "gpucti")):
+        if name in header:
+            header[name] = value
 
 
 def renamed(header: fits.Header, names: Mapping[str, str]) -> fits.Header:

@@ -14,15 +14,19 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from gpucti.detector import FULL_COLS, FULL_ROWS
-from gpucti.errors import InputError
-from gpucti.io.cards import Cards, renamed
-from gpucti.io.fitsfile import find_file, image_shape, is_null, read_hdus, read_image, stored_bytes, write_hdus
-from gpucti.io.fitstables import ascii_text
-
-#: Extensions of one imset, in the order in which they are written.
-IMSET = ("SCI", "ERR", "DQ")
-#: Keywords that describe how an array was stored: made anew on writing.
-STORAGE_KEYWORDS = ("NPIX1", "NPIX2", "PIXVALUE", "BSCALE", "BZERO", "BLANK")
+from gpucti.errors import InputError, UnsuitableFileError
+from gpucti.io.cards import STATISTICS, STORAGE_KEYWORDS, Cards, renamed, without
+from gpucti.io.fitsfile import (
+    IMSET,
+    find_file,
+    image_sets,
+    is_null,
+    read_exposure,
+    read_image,
+    stored_bytes,
+    write_product,
+)
+from gpucti.io.kinds import COMBINED, IMAGE, RAW, kind_of
 
 
 def _no_headers() -> tuple[fits.Header, fits.Header, fits.Header]:
@@ -47,6 +51,15 @@ class ImageSet:
     err: npt.NDArray[np.floating[Any]]
     dq: npt.NDArray[np.integer[Any]]
     headers: tuple[fits.Header, fits.Header, fits.Header] = field(default_factory=_no_headers)
+
+    def has_arrays_of(self, other: ImageSet) -> bool:
+        """Tell whether the arrays are those of another image set, the same objects."""
+        return self.sci is other.sci and self.err is other.err and self.dq is other.dq
+
+    def drop_statistics(self) -> None:
+        """Remove the statistics from the headers: the pixels are not those they were taken from."""
+        for header in self.headers:
+            without(header, *STATISTICS)
 
 
 class StisKeywords:
@@ -129,33 +142,36 @@ class StisKeywords:
         return self.cards.switch(name)
 
     def require_trimmed(self) -> None:
-        """Raise `InputError` unless the image is unbinned, bias-subtracted and free of overscan."""
+        """Raise `UnsuitableFileError` unless this is an image, unbinned, bias-subtracted and free of overscan."""
         rows, cols = self.shape
-        if rows > FULL_ROWS or cols > FULL_COLS or self.switch("BLEVCORR") == "PERFORM":
-            raise InputError(
-                f"{cols} x {rows} pixels with BLEVCORR {self.switch('BLEVCORR') or 'absent'}; expected at "
-                f"most {FULL_COLS} x {FULL_ROWS} without bias level and overscan: run basic2d "
-                "(DQICORR, BLEVCORR, BIASCORR) first",
-                where=self.path,
+        kind = kind_of(self.path, self.primary)
+        if kind.name not in (RAW, IMAGE, COMBINED):
+            raise kind.unsuitable(self.path, "a bias-subtracted image of the STIS CCD (flt)")
+        if kind.name == RAW or rows > FULL_ROWS or cols > FULL_COLS:
+            raise kind.unsuitable(
+                self.path,
+                f"at most {FULL_COLS} x {FULL_ROWS} pixels without bias level and overscan, not {cols} x {rows} pixels "
+                f"with BLEVCORR {self.switch('BLEVCORR') or 'absent'}: run basic2d (DQICORR, BLEVCORR, BIASCORR) "
+                "first, or `gpucti correct`, which does all",
             )
         for name in ("BINAXIS1", "BINAXIS2"):
             binning = self.cards.whole(name, default=1)
             if binning != 1:
-                raise self.cards.wrong(f"{name} is {binning}; expected 1, binned images cannot be corrected")
+                raise _binned(name, binning, self.cards)
         for cards in self.sci_cards:
             for name in ("LTM1_1", "LTM2_2"):
                 step = cards.number(name, default=1)
                 if step != 1:
-                    raise cards.wrong(f"{name} is {step}; expected 1, binned images cannot be corrected")
+                    raise _binned(name, step, cards)
 
     def require_uncorrected(self) -> None:
-        """Raise `InputError` if a CTI correction, by pixels or empirical, has been applied already."""
+        """Raise `UnsuitableFileError` if a CTI correction, by pixels or empirical, has been applied already."""
         for name, what in (
             ("PCTECORR", "the pixels are already CTI-corrected"),
             ("CTECORR", "the empirical CTI correction is applied"),
         ):
             if self.switch(name) == "COMPLETE":
-                raise InputError(
+                raise UnsuitableFileError(
                     f"{name} is COMPLETE, {what}; expected PERFORM, OMIT or none, use the file as it was before",
                     where=self.cards.where,
                 )
@@ -194,8 +210,8 @@ class ExposureHeaders(StisKeywords):
     def read(cls, path: str | os.PathLike[str], *, stored: bytes | None = None) -> ExposureHeaders:
         """Read and check the headers of a file; see `Exposure.read` for the errors, `read_hdus` for `stored`."""
         path = find_file(path)
-        hdus, sha256 = read_hdus(path, stored=stored)
-        imsets, _, shape = _sort(hdus, path)
+        hdus, sha256 = read_exposure(path, stored)
+        imsets, _, shape = image_sets(hdus, path)
         return cls(path, hdus[0].header, tuple(sci.header for sci, _, _ in imsets), shape, sha256)
 
     def renamed(self, names: Mapping[str, str], wavecal_names: Mapping[str, str]) -> ExposureHeaders:
@@ -247,13 +263,15 @@ class Exposure(StisKeywords):
         ------
         MissingFileError
             There is no such file.
+        UnsuitableFileError
+            Another kind of file: a folder, a picture, a table, a support file, an exposure of another detector.
         InputError
-            Not FITS, cut short, not from the STIS CCD, NEXTEND and the extensions disagree, an extension
-            missing or without pixels, SCI, ERR and DQ of different shape.
+            Not FITS, cut short, NEXTEND and the extensions disagree, an extension missing or without pixels, SCI, ERR
+            and DQ of different shape.
         """
         path = find_file(path)
-        hdus, sha256 = read_hdus(path)
-        members, extras, _ = _sort(hdus, path)
+        hdus, sha256 = read_exposure(path)
+        members, extras, _ = image_sets(hdus, path)
         imsets = tuple(
             ImageSet(
                 _floats(sci, f"{path}[SCI,{n}]"),
@@ -282,14 +300,22 @@ class Exposure(StisKeywords):
         return len(self.imsets)
 
     def with_imsets(self, imsets: Sequence[ImageSet]) -> Exposure:
-        """Return a copy with other image sets, and with headers of its own that may be changed."""
+        """Return a copy with other image sets, and with headers of its own that may be changed.
+
+        Statistics (NGOODPIX, GOODMEAN, ...) stay with the arrays that they were taken from: an image set that holds
+        others has none.
+        """
         own = tuple(replace(imset, headers=tuple(header.copy() for header in imset.headers)) for imset in imsets)
+        for imset in own:
+            if not any(imset.has_arrays_of(old) for old in self.imsets):
+                imset.drop_statistics()
         return replace(self, primary=self.primary.copy(), imsets=own)
 
     def write(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the file whole or not at all, compressed if its name ends in ``.gz``; return its path.
 
-        FILENAME and NEXTEND are set, null arrays written in full, checksums renewed where there were any.
+        FILENAME and NEXTEND are set, null arrays written in full, checksums renewed where there were any, and what
+        described the file that was read is gone; see `gpucti.io.fitsfile.write_product`.
 
         Raises
         ------
@@ -299,19 +325,17 @@ class Exposure(StisKeywords):
         path = Path(path)
         primary = self.primary.copy()
         primary["NEXTEND"] = len(IMSET) * self.n_imsets
-        primary["FILENAME"] = ascii_text(path.name.removesuffix(".gz"))
         hdus: list[Any] = [fits.PrimaryHDU(header=primary)]
         for number, imset in enumerate(self.imsets, start=1):
             arrays = (imset.sci, imset.err, imset.dq)
             for name, array, header in zip(IMSET, arrays, imset.headers, strict=True):
                 hdus.append(_image_hdu(name, number, array, header))
-        return write_hdus(hdus, path, overwrite=overwrite, extras=self.extras)
+        return write_product(hdus, path, overwrite=overwrite, extras=self.extras)
 
 
 def _image_hdu(name: str, number: int, array: npt.NDArray[Any], header: fits.Header) -> fits.ImageHDU:
     header = header.copy()
-    for storage in STORAGE_KEYWORDS:
-        header.remove(storage, ignore_missing=True)
+    without(header, *STORAGE_KEYWORDS)
     array = array.view()
     array.flags.writeable = False  # else astropy swaps its bytes in place while it writes, and others read it then
     hdu = fits.ImageHDU(data=array, header=header)  # sets BITPIX, NAXISn, and BZERO for unsigned integers
@@ -321,70 +345,8 @@ def _image_hdu(name: str, number: int, array: npt.NDArray[Any], header: fits.Hea
     return hdu
 
 
-def _sort(hdus: fits.HDUList, path: Path) -> tuple[list[tuple[fits.ImageHDU, ...]], list[Any], tuple[int, int]]:
-    """Check the structure of a file; return its imsets, its other extensions and the common shape."""
-    primary, where = hdus[0].header, f"{path}[0]"
-    for name, value in (("INSTRUME", "STIS"), ("DETECTOR", "CCD")):
-        found = Cards(primary, where).text(name)
-        if found != value:
-            raise InputError(f"{name} is {found!r}; expected {value!r}, this is for STIS CCD images only", where=where)
-    if not is_null(hdus[0]):
-        raise InputError("the primary HDU holds data; expected images in SCI, ERR and DQ extensions", where=where)
-
-    named: dict[tuple[str, int], fits.ImageHDU] = {}
-    extras = []
-    for index, hdu in enumerate(hdus[1:], start=1):
-        name, place = hdu.name.strip().upper(), f"{path}[{index}]"
-        if name not in IMSET:
-            extras.append(hdu)
-            continue
-        key = (name, Cards(hdu.header, place).whole("EXTVER", default=1))
-        if key in named:
-            raise InputError(f"a second extension {key[0]},{key[1]}; expected EXTVER 1, 2, ... once each", where=place)
-        if not isinstance(hdu, fits.ImageHDU):
-            raise InputError(f"{key[0]},{key[1]} is not an image extension; is this a calibrated image?", where=place)
-        named[key] = hdu
-
-    n_imsets = _count_imsets(primary, named, where)
-    imsets = [(named["SCI", n], named["ERR", n], named["DQ", n]) for n in range(1, n_imsets + 1)]
-    shape = _common_shape(imsets, path)
-    return imsets, extras, shape
-
-
-def _count_imsets(primary: fits.Header, named: dict[tuple[str, int], fits.ImageHDU], where: str) -> int:
-    """Return the number of imsets; NEXTEND and the extensions must agree on it."""
-    nextend = Cards(primary, where).whole("NEXTEND")
-    if nextend < len(IMSET) or nextend % len(IMSET):
-        raise InputError(f"NEXTEND is {nextend}; expected a multiple of 3 (SCI, ERR and DQ of each imset)", where=where)
-    n_imsets = nextend // len(IMSET)
-    expected = {(name, n) for n in range(1, max(n_imsets, 1) + 1) for name in IMSET} if n_imsets <= len(named) else None
-    if expected is None or expected != set(named):
-        have = ", ".join(f"{name},{n}" for name, n in sorted(named, key=lambda key: (key[1], IMSET.index(key[0])))[:12])
-        raise InputError(
-            f"NEXTEND is {nextend}, that is SCI, ERR and DQ with EXTVER 1 to {n_imsets}; the file has "
-            f"{have or 'none of them'}",
-            where=where,
-        )
-    return n_imsets
-
-
-def _common_shape(imsets: Sequence[tuple[fits.ImageHDU, ...]], path: Path) -> tuple[int, int]:
-    """Return rows and columns of every array; SCI must hold pixels."""
-    shape = image_shape(imsets[0][0], f"{path}[SCI,1]")
-    for number, members in enumerate(imsets, start=1):
-        for name, hdu in zip(IMSET, members, strict=True):
-            if name == "SCI" and is_null(hdu):
-                raise InputError("holds no pixels (NAXIS = 0); expected an image", where=f"{path}[SCI,{number}]")
-            found = image_shape(hdu, f"{path}[{name},{number}]")
-            if len(found) != 2 or 0 in found:
-                raise InputError(f"the shape is {found}; expected rows and columns", where=f"{path}[{name},{number}]")
-            if found != shape:
-                raise InputError(
-                    f"the shape is {found}; expected {shape} (rows, columns) as in SCI,1",
-                    where=f"{path}[{name},{number}]",
-                )
-    rows, cols = shape
-    return rows, cols
+def _binned(name: str, step: float, cards: Cards) -> UnsuitableFileError:
+    return UnsuitableFileError(f"{name} is {step}; expected 1, binned images cannot be corrected", where=cards.where)
 
 
 def _floats(hdu: fits.ImageHDU, where: str) -> npt.NDArray[np.floating[Any]]:

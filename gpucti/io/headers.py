@@ -24,15 +24,27 @@ log = logging.getLogger(__name__)
 _BLOCK, _CARD = 2880, 80
 #: Blocks of the longest header that is looked at: 36 000 cards, HISTORY of a whole mission.
 _MAX_BLOCKS = 1000
+#: How deep folders are looked into: from the folder that holds mastDownload to those of its data sets.
+_LEVELS = 3
 #: Header bytes that FITS does not allow become question marks, as in astropy.
 _PRINTABLE = bytes(byte if 32 <= byte < 127 else ord("?") for byte in range(256))
 
 
-def list_files(folder: str | os.PathLike[str], suffix: str) -> list[Path]:
+def list_files(folder: str | os.PathLike[str], suffix: str, *, below: bool = False) -> list[Path]:
     """Return the files ``*_<suffix>.fits`` and ``*_<suffix>.fits.gz`` of a folder, by name.
 
     Hidden files and folders are passed over. Of a plain and a compressed file of one name the plain one is taken,
     with a warning in the log.
+
+    Parameters
+    ----------
+    folder : path
+        The folder.
+    suffix : str
+        Such as ``raw``.
+    below : bool
+        Look into the folders below too, three deep, as the archive delivers each data set in one of its own
+        (``mastDownload/HST/o56502010``). A file is passed over where one of its name lies nearer to `folder`.
 
     Raises
     ------
@@ -44,19 +56,50 @@ def list_files(folder: str | os.PathLike[str], suffix: str) -> list[Path]:
     folder = Path(folder)
     pattern = re.compile(rf"([^.].*)?_{re.escape(suffix)}\.fits(\.gz|\.GZ)?", re.DOTALL)
     try:
-        found = sorted(path for path in folder.iterdir() if pattern.fullmatch(path.name) and not path.is_dir())
+        found = _matching(folder, pattern)
     except FileNotFoundError:
         raise MissingFileError("no such folder; check the name", where=folder) from None
     except NotADirectoryError:
         raise InputError(f"is not a folder; expected the folder of the *_{suffix}.fits files", where=folder) from None
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror}); check its permissions", where=folder) from error
+    level = [folder]
+    for _ in range(_LEVELS if below else 0):
+        level = [sub for above in level for sub in _folders(above)]
+        nearer = {_plain(path) for path in found}
+        found += [path for sub in level for path in _matching_or_none(sub, pattern) if _plain(path) not in nearer]
+    return sorted(found, key=lambda path: (path.name, path)) if below else found
+
+
+def _matching(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
+    """Return the files of a folder whose names match, by name, a compressed one only without its plain twin."""
     names: dict[str, Path] = {}
-    for path in found:  # x.fits comes before x.fits.gz
-        kept = names.setdefault(path.name[:-3] if path.suffix.lower() == ".gz" else path.name, path)
+    for path in sorted(path for path in folder.iterdir() if pattern.fullmatch(path.name) and not path.is_dir()):
+        kept = names.setdefault(_plain(path), path)  # x.fits comes before x.fits.gz
         if kept is not path:
             log.warning("%s: lies there beside %s too; the latter is used", path, kept.name)
     return list(names.values())
+
+
+def _matching_or_none(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
+    try:
+        return _matching(folder, pattern)
+    except OSError as error:
+        log.warning("%s: cannot be looked into (%s)", folder, error.strerror)
+        return []
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder by name; none if it cannot be read, which `_matching_or_none` says."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _plain(path: Path) -> str:
+    """Return the name of a file as it is without compression."""
+    return path.name[:-3] if path.suffix.lower() == ".gz" else path.name
 
 
 def last_pctetab(folder: Path) -> Path | None:
@@ -106,6 +149,8 @@ def _header_bytes(stream: BinaryIO | gzip.GzipFile, path: Path) -> bytes:
     content = b""
     for _ in range(_MAX_BLOCKS):
         block = stream.read(_BLOCK)
+        if not content and not block:
+            raise InputError("is empty, not a FITS file; get the file again", where=path)
         if not content and not block.startswith(b"SIMPLE  ="):
             raise InputError(f"is not a FITS file (it starts with {block[:9]!r}); expected 'SIMPLE  ='", where=path)
         for start in range(0, len(block) - _CARD + 1, _CARD):

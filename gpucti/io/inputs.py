@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -30,37 +30,54 @@ class InputOutput(Protocol):
         """Where the result goes."""
 
 
-def expand_files(files: Files) -> list[Path]:
+def expand_files(files: Files, *, folders: bool = False) -> list[Path]:
     """Return the files that `files` names, each once, in order; matches of a pattern are sorted.
 
     A str that names no file and holds ``*``, ``?`` or ``[`` is a pattern. ``x.fits`` also finds ``x.fits.gz``.
+
+    Parameters
+    ----------
+    files : path or iterable of paths
+        What the user named.
+    folders : bool
+        Return folders too, as ``*`` matches them.
 
     Raises
     ------
     MissingFileError
         A file does not exist, or a pattern matches none.
     InputError
-        No files at all, or a folder among them.
+        No files at all, or a folder among them, unless `folders` is set.
     """
     names = [files] if isinstance(files, (str, os.PathLike)) else list(files)
     found: dict[Path, Path] = {}
     for name in names:
         if not isinstance(name, (str, os.PathLike)):
             raise InputError(f"files holds {name!r}; expected paths")
-        for path in _matches(name):
+        for path in _matches(name, folders=folders):
             found.setdefault(path.resolve(), path)
     if not found:
         raise InputError("no files given; name at least one FITS file")
     return list(found.values())
 
 
-def _matches(name: str | os.PathLike[str]) -> list[Path]:
+def _matches(name: str | os.PathLike[str], *, folders: bool) -> list[Path]:
     if isinstance(name, str) and glob.has_magic(name) and not Path(name).exists():
         matches = sorted(Path(match) for match in glob.glob(name, recursive=True))  # noqa: PTH207 -- absolute patterns
         if not matches:
             raise MissingFileError("no file matches this pattern; check the name and the folder", where=name)
-        return [find_file(match) for match in matches]
-    return [find_file(name)]
+    else:
+        matches = [Path(name)]
+    return [path if folders and path.is_dir() else find_file(path) for path in matches]
+
+
+def lines_by_reason(reasons: Mapping[Path, str], at_most: int = 6) -> list[str]:
+    """Return a line per reason, with the names of the files that it holds for, at most so many."""
+    names: dict[str, list[str]] = {}
+    for path, reason in reasons.items():
+        names.setdefault(reason, []).append(path.name)
+    more = {reason: f" and {len(these) - at_most} more" for reason, these in names.items() if len(these) > at_most}
+    return [f"{', '.join(these[:at_most])}{more.get(reason, '')}: {reason}" for reason, these in names.items()]
 
 
 def first_existing(path: Path) -> Path:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 #: What the operating system locks: an empty file, which stays.
 LOCK_NAME = ".gpucti.io.lock"
 #: Who holds the folder; goes with the run, unless that is killed.
-HOLDER_NAME = ".gpucti.io.holder"
+HOLDER_NAME = ".gpucti-holder"
 
 
 class _Holder(NamedTuple):
@@ -100,7 +100,8 @@ def folder_lock(folder: Path) -> Iterator[None]:
                     path.unlink()
     finally:
         if lock is not None:
-            lock.release()
+            with suppress(OSError):  # a server of files that is gone by now: the lock ends with the process
+                lock.release()
 
 
 def _lock(folder: Path) -> tuple[BaseFileLock | None, OSError | None]:

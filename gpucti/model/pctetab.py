@@ -24,6 +24,7 @@ from astropy.io import fits
 
 from gpucti.detector import AMPS, MJD_ZERO
 from gpucti.errors import InputError, OutputExistsError, ReferenceFileError
+from gpucti.io.atomic import ALLOW
 from gpucti.io.fitsfile import write_hdus
 from gpucti.io.fitstables import (
     DAMAGE,
@@ -47,6 +48,8 @@ _OPTION_KEYWORDS = {  # option: keyword, comment
     "noise_model": ("NSEMODEL", "how read noise is set aside: 0, 1, 2"),
     "oversub_thresh": ("SUBTHRSH", "[electron] over-subtraction threshold"),
 }
+#: Days past the last epoch for which its profiles are taken; a later date is a mistake, a Julian Date perhaps.
+LONGEST_HOLD = 10_000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +200,7 @@ class Pctetab:
         """
         path = Path(path)
         if path.exists() and not overwrite:
-            raise OutputExistsError(f"{path} exists; choose another name or allow overwriting")
+            raise OutputExistsError(f"{path} exists; choose another name, or {ALLOW}")
         if not path.parent.is_dir():
             raise InputError(f"the folder {path.parent} does not exist; make it first", where=path)
         hdus: list[Any] = [fits.PrimaryHDU(header=self._header(path.name))]
@@ -260,20 +263,23 @@ class Pctetab:
         return scale
 
     def epoch(self, mjd: float) -> LeakEpoch:
-        """Return the release profiles valid at a date.
+        """Return the release profiles valid at a date; those of the last epoch also after it (`holds_last_epoch`).
 
         Raises
         ------
         ReferenceFileError
-            No CHG_LEAK extension covers it; the message lists those there are.
+            The date lies before all epochs, between two, or too long after the last; the message lists them.
         """
         mjd = _finite_date(mjd)
         for epoch in self.epochs:
             if epoch.start_mjd <= mjd < epoch.end_mjd:
                 return epoch
+        if self.holds_last_epoch(mjd):
+            return self.last_epoch
         have = ", ".join(f"{e.start_mjd:.1f} to {e.end_mjd:.1f}" for e in self.epochs)
         raise ReferenceFileError(
-            f"no CHG_LEAK epoch covers MJD {mjd:g} (have {have}); use a newer PCTETAB", where=self.name
+            f"no CHG_LEAK epoch covers MJD {mjd:g} (have {have}); use a newer PCTETAB, or check the date",
+            where=self.name,
         )
 
     def traps(self, mjd: float, shft_nit: int | None = None) -> TrapTable:
@@ -299,19 +305,22 @@ class Pctetab:
         return len(self.col_scale["A"])
 
     @property
+    def last_epoch(self) -> LeakEpoch:
+        """The epoch that ends last."""
+        return max(self.epochs, key=lambda epoch: epoch.end_mjd)
+
+    def holds_last_epoch(self, mjd: float) -> bool:
+        """Tell whether a date lies past all epochs, but not so far that it must be a mistake."""
+        return 0 <= mjd - self.last_epoch.end_mjd < LONGEST_HOLD
+
+    @property
     def last_scale_mjd(self) -> float:
         """Date of the last CTE_SCALE point; later scales are extrapolated."""
         return float(self.scale_mjd[-1])
 
     def extrapolates(self, mjd: float) -> bool:
-        """Tell whether the trap density of a date is extrapolated; `extrapolation_note` says so in words."""
+        """Tell whether the trap density of a date is extrapolated; `gpucti.model.doubts` says so in words."""
         return mjd > self.last_scale_mjd
-
-    @property
-    def extrapolation_note(self) -> str:
-        """The sentence for dates that lie past the table."""
-        last = f"MJD {self.last_scale_mjd:g}, the last CTE_SCALE point of {self.name}"
-        return f"the trap density is extrapolated past {last}"
 
     @property
     def reference_mjd(self) -> float:

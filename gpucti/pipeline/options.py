@@ -46,11 +46,13 @@ class RunOptions:
     mast_server : str, optional
         Address of the archive or a mirror; by default GPUCTI_MAST_SERVER, else what astroquery is configured with.
     allow : bool
-        Take exposures of other amplifiers, gains and offsets too, and from 1990 on.
+        Take exposures of other amplifiers, gains and offsets too, and from 1990 on; those before 2009 are corrected
+        about twice over.
     all_weeks : bool
         Make the super-darks of all weeks of the anneal periods needed.
     single_dark_week : str
-        A week with one dark only has no weekdark: ``stop``, or use a ``basedark`` of the period's other darks.
+        A week with one dark only has no weekdark: ``stop`` at its exposures, which fail, or use a ``basedark`` of the
+        period's other darks.
     threads : int, optional
         Threads that compute on a CPU; by default all there are.
     read_noise, noise_model, oversub_thresh, sim_nit, shft_nit : optional

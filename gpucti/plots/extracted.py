@@ -16,6 +16,7 @@ from gpucti.errors import InputError
 from gpucti.io.cards import Cards
 from gpucti.io.fitsfile import find_file, read_hdus
 from gpucti.io.fitstables import DAMAGE
+from gpucti.plots.style import text_of
 
 Vector = npt.NDArray[np.float64]
 
@@ -70,25 +71,6 @@ class Spectrum:
         return flagged
 
 
-def is_extracted(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a file holds extracted spectra, a table with wavelengths, or else images.
-
-    Raises
-    ------
-    MissingFileError
-        There is no such file.
-    InputError
-        It is damaged, or holds neither.
-    """
-    path = find_file(path)
-    hdus, _ = read_hdus(path)
-    if any(isinstance(hdu, fits.BinTableHDU) and "WAVELENGTH" in _names(hdu) for hdu in hdus[1:]):
-        return True
-    if not any(isinstance(hdu, fits.ImageHDU) and hdu.name == "SCI" for hdu in hdus[1:]):
-        raise InputError("holds neither images (extensions SCI, ERR, DQ) nor extracted spectra (a table)", where=path)
-    return False
-
-
 def read_spectra(path: str | os.PathLike[str]) -> tuple[Spectrum, ...]:
     """Return the spectra of a file, by extension and row.
 
@@ -101,13 +83,25 @@ def read_spectra(path: str | os.PathLike[str]) -> tuple[Spectrum, ...]:
     """
     path = find_file(path)
     hdus, _ = read_hdus(path)
+    return tuple(spectra_of(hdus, path))
+
+
+def has_spectra(hdus: fits.HDUList) -> bool:
+    """Tell whether a file holds extracted spectra: a table with wavelengths, and no reference file."""
+    return text_of(hdus[0].header, "FILETYPE") in ("", "SCI") and any(
+        isinstance(hdu, fits.BinTableHDU) and "WAVELENGTH" in _names(hdu) for hdu in hdus[1:]
+    )
+
+
+def spectra_of(hdus: fits.HDUList, path: Path) -> list[Spectrum]:
+    """Return the spectra of the extensions of a file, by extension and row; raise as `read_spectra` does."""
     spectra = []
     for index, hdu in enumerate(hdus[1:], start=1):
         if isinstance(hdu, fits.BinTableHDU) and "WAVELENGTH" in _names(hdu):
             spectra += _read_table(hdu, hdus[0].header, path, f"{path}[{index}]")
     if not spectra:
         raise InputError("no table of extracted spectra with a row in it; expected an x1c, s1c, x1d or sx1", where=path)
-    return tuple(spectra)
+    return spectra
 
 
 def _names(hdu: fits.BinTableHDU) -> list[str]:

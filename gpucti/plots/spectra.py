@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gpucti.errors import InputError
 from gpucti.plots.extracted import Spectrum
+from gpucti.plots.limits import padded, points_that_count
 from gpucti.plots.style import (
     COLOURS,
     FAINT,
@@ -29,14 +33,23 @@ from gpucti.plots.style import (
 Vector = npt.NDArray[np.float64]
 Range = tuple[float, float] | None
 
-#: More curves than this cannot be told apart.
+#: More curves than this cannot be told apart; all orders of an echelle spectrum are one.
 MAX_CURVES = 14
 SIZE, SIZE_OF_TWO = (10.0, 5.2), (10.0, 6.8)
 WORDS = {"FLUX": "flux", "NET": "net counts", "GROSS": "gross counts", "BACKGROUND": "background"}
-#: Points with errors larger than this, in medians, do not decide the range of the axis: ends without sensitivity.
-LARGE_ERROR = 5.0
+#: Height of the first row of marks and of the second above it; distance of more; room of two, as shares of the axes.
+MARKS, MORE_MARKS, MARKS_ROOM = 0.022, 0.017, 0.06 / 1.06
 #: Signal to noise from which on a ratio makes sense.
 SURE = 3.0
+
+
+class Curve(NamedTuple):
+    """What is drawn in one colour: one spectrum, or all orders of an echelle spectrum."""
+
+    orders: tuple[Spectrum, ...]
+    x: list[Vector]
+    colour: str
+    style: Literal["-", ":"]
 
 
 def draw_spectra(
@@ -62,14 +75,13 @@ def draw_spectra(
     InputError
         Too many spectra, one without the column, different units, or nothing in the range.
     """
-    if len(spectra) > MAX_CURVES:
-        raise InputError(f"{len(spectra)} spectra cannot be told apart in one picture; expected at most {MAX_CURVES}")
     name = _quantity(spectra, quantity)
     units = {spectrum.units[name] for spectrum in spectra}
     if len(units) > 1:
         raise InputError(f"{name} is in {' and in '.join(sorted(units))}; spectra in one picture need one unit")
     by_pixel = not all(_has_wavelengths(spectrum) for spectrum in spectra)
-    x = [np.arange(1.0, len(s.wavelength) + 1) if by_pixel else s.wavelength for s in spectra]
+    curves = _curves(spectra, by_pixel=by_pixel)
+    x = [places for curve in curves for places in curve.x]
     inside = [_inside(places, xrange) for places in x]
     if not any(part.any() for part in inside):
         low, high = min(places.min() for places in x), max(places.max() for places in x)
@@ -78,7 +90,7 @@ def draw_spectra(
             where=spectra[0].path,
         )
 
-    difference = _difference(x, spectra, name) if len(spectra) == 2 else None
+    difference = _difference(x, spectra, name) if len(curves) == len(spectra) == 2 else None
     figure.set_size_inches(*(SIZE_OF_TWO if difference is not None else SIZE))
     figure.set_layout_engine("constrained")
     ratios = [3.2, 1.0] if difference is not None else [1.0]
@@ -86,9 +98,15 @@ def draw_spectra(
     limits = yrange or _limits(spectra, name, inside)
     exponent = power_of_ten(np.array(limits))
     scale = 10.0**-exponent
-    _draw_curves(panels[0], spectra, x, name, scale, flags=flags)
-    _set_range(panels[0], limits, scale, flags=flags)
-    _mark_beyond(panels[0], spectra, x, name, limits[1])
+    flagged = [curve for curve in curves if flags and any(spectrum.flagged.any() for spectrum in curve.orders)]
+    for curve in curves:
+        _draw_curve(panels[0], curve, name, scale)
+        _mark_beyond(panels[0], curve, name, limits[1])
+    for row, curve in enumerate(flagged):
+        _mark_flags(panels[0], curve, row)
+    room = _marks_room(len(flagged)) if flags else 0.0
+    _set_range(panels[0], limits, scale, room)
+    _draw_legend(panels[0], curves, room if flagged else 0.0)
     panels[0].set_ylabel(f"{WORDS[name]}{unit_text(units.pop(), exponent)}")
     panels[0].set_title(common_title(s.primary for s in spectra), loc="left", fontsize=11, color=INK)
     if difference is not None:
@@ -102,6 +120,18 @@ def draw_spectra(
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
     figure.align_ylabels()
+
+
+def _curves(spectra: Sequence[Spectrum], *, by_pixel: bool) -> list[Curve]:
+    """Return the curves, each with its colour and its line."""
+    curves = []
+    for index, (_, group) in enumerate(groupby(spectra, key=lambda spectrum: (spectrum.path, spectrum.number))):
+        orders = tuple(group)
+        x = [np.arange(1.0, len(s.wavelength) + 1) if by_pixel else s.wavelength for s in orders]
+        curves.append(Curve(orders, x, COLOURS[index % len(COLOURS)], "-" if index < len(COLOURS) else ":"))
+    if len(curves) > MAX_CURVES:
+        raise InputError(f"{len(curves)} spectra cannot be told apart in one picture; expected at most {MAX_CURVES}")
+    return curves
 
 
 def _quantity(spectra: Sequence[Spectrum], quantity: str) -> str:
@@ -140,101 +170,107 @@ def _limits(spectra: Sequence[Spectrum], name: str, inside: Sequence[npt.NDArray
     """Return a range of values that shows the spectra, and not what single wild pixels or their ends do."""
     parts = []
     for spectrum, part in zip(spectra, inside, strict=True):
-        values, error = spectrum.columns[name], spectrum.error(name)
-        good = part & np.isfinite(values)
-        if error is not None and (error > 0).any():
-            typical = np.median(error[np.isfinite(error) & (error > 0)]) if np.isfinite(error).any() else np.inf
-            calm = good & ~(error > LARGE_ERROR * typical)
-            good = calm if calm.any() else good
-        parts.append(_without_spikes(values[good]))
+        values = spectrum.columns[name]
+        count = points_that_count(values, spectrum.error(name), spectrum.flagged) & part
+        parts.append(values[count if count.any() else part & np.isfinite(values)])
     values = np.concatenate(parts)
-    return _padded(values) if len(values) else (0.0, 1.0)
+    return padded(values) if len(values) else (0.0, 1.0)
 
 
-def _without_spikes(values: Vector) -> Vector:
-    """Return the medians of three neighbours, so that a single wild value does not count."""
-    if len(values) < 3:
-        return values
-    return np.median([values[:-2], values[1:-1], values[2:]], axis=0)
-
-
-def _padded(values: Vector) -> tuple[float, float]:
-    """Return a range a little wider than the values; from 0 where that is not far."""
-    low, high = float(values.min()), float(values.max())
-    if 0 < low < 0.6 * high:
-        low = 0.0
-    elif 0.6 * low < high < 0:
-        high = 0.0
-    margin = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
-    return (low if low == 0 else low - margin), high + margin
-
-
-def _set_range(axes: Axes, limits: tuple[float, float], scale: float, *, flags: bool) -> None:
+def _set_range(axes: Axes, limits: tuple[float, float], scale: float, room: float) -> None:
+    """Set the range, with room for the marks, a share of the axes, below it."""
     low, high = (limit * scale for limit in limits)
-    axes.set_ylim(low - (0.06 * (high - low) if flags else 0.0), high)
+    axes.set_ylim(low - (high - low) * room / (1 - room), high)
     if low <= 0 <= high:
         axes.axhline(0, color=FAINT, linewidth=0.8, zorder=1)
 
 
-def _mark_beyond(axes: Axes, spectra: Sequence[Spectrum], x: Sequence[Vector], name: str, high: float) -> None:
-    """Mark with arrow heads where a spectrum leaves the picture at the top."""
-    for index, (spectrum, places) in enumerate(zip(spectra, x, strict=True)):
-        at = places[spectrum.columns[name] > high]
-        axes.plot(
-            at,
-            np.full(len(at), 0.988),
-            linestyle="none",
-            marker="^",
-            markersize=4,
-            color=COLOURS[index % len(COLOURS)],
-            transform=axes.get_xaxis_transform(),
-            zorder=20,
-        )
+def _mark_beyond(axes: Axes, curve: Curve, name: str, high: float) -> None:
+    """Mark where a curve leaves the picture at the top."""
+    for spectrum, places in zip(curve.orders, curve.x, strict=True):
+        _draw_arrows(axes, places[spectrum.columns[name] > high], curve.colour, "^")
 
 
-def _draw_curves(
-    axes: Axes, spectra: Sequence[Spectrum], x: Sequence[Vector], name: str, scale: float, *, flags: bool
-) -> None:
-    handles, labels = [], []
-    paths = [spectrum.path for spectrum in spectra]
-    for index, (spectrum, places) in enumerate(zip(spectra, x, strict=True)):
-        colour, style = COLOURS[index % len(COLOURS)], "-" if index < len(COLOURS) else ":"
+def _draw_arrows(axes: Axes, at: Vector, colour: str, marker: str) -> None:
+    """Draw arrow heads, ``^`` at the upper edge, ``v`` at the lower one."""
+    axes.plot(
+        at,
+        np.full(len(at), 0.988 if marker == "^" else 0.012),
+        linestyle="none",
+        marker=marker,
+        markersize=4,
+        color=colour,
+        transform=axes.get_xaxis_transform(),
+        zorder=20,
+    )
+
+
+def _draw_curve(axes: Axes, curve: Curve, name: str, scale: float) -> None:
+    """Draw a spectrum with its band of one standard deviation; every other order of an echelle is darker."""
+    darker = tuple(part / 2 for part in to_rgb(curve.colour))
+    for index, (spectrum, places) in enumerate(zip(curve.orders, curve.x, strict=True)):
+        colour = darker if index % 2 else curve.colour
         values, error = spectrum.columns[name] * scale, spectrum.error(name)
         if error is not None:
             low, high = values - error * scale, values + error * scale
             axes.fill_between(places, low, high, step="mid", color=colour, alpha=0.25, linewidth=0, zorder=2)
-        lines = axes.plot(places, values, style, color=colour, linewidth=0.9, drawstyle="steps-mid", zorder=3 + index)
-        handles += lines
-        labels.append(_label(spectrum, paths))
-        if flags and spectrum.flagged.any():
-            # In units of the axes, from its lower edge: one line of marks for each spectrum.
-            height = 0.022 * (1 + index % 2)
-            at = places[spectrum.flagged]
-            axes.plot(
-                at,
-                np.full(len(at), height),
-                linestyle="none",
-                marker="|",
-                markersize=4.5,
-                markeredgewidth=0.8,
-                color=colour,
-                alpha=0.75,
-                transform=axes.get_xaxis_transform(),
-                zorder=20,
-            )
-    if flags and any(spectrum.flagged.any() for spectrum in spectra):
+        axes.plot(places, values, curve.style, color=colour, linewidth=0.9, drawstyle="steps-mid", zorder=3)
+
+
+def _mark_flags(axes: Axes, curve: Curve, row: int) -> None:
+    """Draw marks at flagged pixels, in a row above the lower edge."""
+    at = np.concatenate([places[s.flagged] for s, places in zip(curve.orders, curve.x, strict=True)])
+    axes.plot(
+        at,
+        np.full(len(at), MARKS * (1 + min(row, 1)) + MORE_MARKS * max(row - 1, 0)),
+        linestyle="none",
+        marker="|",
+        markersize=4.5,
+        markeredgewidth=0.8,
+        color=curve.colour,
+        alpha=0.75,
+        transform=axes.get_xaxis_transform(),
+        zorder=20,
+    )
+
+
+def _marks_room(rows: int) -> float:
+    """Return the share of the axes that rows of marks need."""
+    return MARKS_ROOM + MORE_MARKS * max(rows - 2, 0)
+
+
+def _draw_legend(axes: Axes, curves: Sequence[Curve], room: float) -> None:
+    """Name the curves, and the marks if they have room; the legend keeps off them."""
+    paths = [curve.orders[0].path for curve in curves]
+    handles = [Line2D([], [], linestyle=curve.style, color=curve.colour, linewidth=0.9) for curve in curves]
+    labels = [_label(curve.orders, paths) for curve in curves]
+    if room:
         handles.append(Line2D([], [], linestyle="none", marker="|", markersize=6, color=INK))
         labels.append("flagged pixels in the box")
-    legend = axes.legend(handles, labels, loc="best", fontsize=9, frameon=True, framealpha=0.85, edgecolor="none")
+    legend = axes.legend(
+        handles,
+        labels,
+        loc="best",
+        bbox_to_anchor=(0.0, room, 1.0, 1.0 - room),
+        fontsize=9,
+        frameon=True,
+        framealpha=0.85,
+        edgecolor="none",
+    )
     legend.set_zorder(30)
 
 
-def _label(spectrum: Spectrum, paths: Sequence[Path]) -> str:
+def _label(orders: Sequence[Spectrum], paths: Sequence[Path]) -> str:
     """Return what a curve is called."""
-    label = " " + file_label(spectrum.path, paths)  # a label that began with '_' would be left out
-    if paths.count(spectrum.path) > 1:
-        label += f" [{spectrum.number}]" if spectrum.order == 1 else f" [{spectrum.number}, order {spectrum.order}]"
-    corrected = str(spectrum.primary.get("PCTECORR", "")).strip().upper() == "COMPLETE"
+    first, last = orders[0], orders[-1]
+    label = " " + file_label(first.path, paths)  # a label that began with '_' would be left out
+    if paths.count(first.path) > 1:
+        label += f" [{first.number}]"
+    if last.order != first.order:
+        label += f", orders {first.order} to {last.order}"
+    elif first.order != 1:
+        label += f", order {first.order}"
+    corrected = str(first.primary.get("PCTECORR", "")).strip().upper() == "COMPLETE"
     return f"{label}, CTI-corrected" if corrected else label
 
 
@@ -257,8 +293,7 @@ def _draw_difference(
 ) -> None:
     first = spectra[0]
     error = first.error(name)
-    shown = difference[inside & np.isfinite(difference)]
-    calm, typical = _without_spikes(shown), 0.0
+    shown, typical = inside & points_that_count(difference, error), 0.0
     if error is not None:
         axes.fill_between(
             places, -error * scale, error * scale, step="mid", color=FAINT, alpha=0.3, linewidth=0, zorder=1
@@ -267,11 +302,13 @@ def _draw_difference(
         typical = float(np.median(known)) if len(known) else 0.0
     axes.axhline(0, color=FAINT, linewidth=0.8, zorder=2)
     axes.plot(places, difference * scale, color=INK, linewidth=0.8, drawstyle="steps-mid", zorder=3)
-    if len(calm):
-        low, high = (float(value) for value in np.quantile(calm, [0.005, 0.995]))
-        low, high = min(low, -typical) * scale, max(high, typical) * scale
-        margin = 0.15 * (high - low) or 1.0
-        axes.set_ylim(low - margin, high + margin)
+    if shown.any():
+        low, high = min(float(difference[shown].min()), -typical), max(float(difference[shown].max()), typical)
+        margin = 0.15 * (high - low) or 1.0 / scale
+        low, high = low - margin, high + margin
+        axes.set_ylim(low * scale, high * scale)
+        _draw_arrows(axes, places[inside & (difference > high)], INK, "^")
+        _draw_arrows(axes, places[inside & (difference < low)], INK, "v")
     axes.set_ylabel(_difference_label(first, spectra[1]))
     note = _ratio(first, name, difference, inside)
     if error is not None:

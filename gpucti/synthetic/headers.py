@@ -259,13 +259,7 @@ def imset(facts: ExposureFacts, number: int) -> tuple[fits.Header, fits.Header, 
         ("DEC_APER", TARGET[1], "[deg] declination of the aperture"),
         ("PA_APER", 0.0, "[deg] position angle of the aperture"),
     ]
-    good: CardList = [
-        ("NGOODPIX", SIZE * SIZE, "good pixels"),
-        ("SDQFLAGS", DQ_SERIOUS, "DQ bits that make a pixel bad"),
-        ("GOODMIN", 0.0, "least good pixel"),
-        ("GOODMAX", 0.0, "largest good pixel"),
-        ("GOODMEAN", 0.0, "mean of the good pixels"),
-    ]
+    serious = ("SDQFLAGS", DQ_SERIOUS, "DQ bits that make a pixel bad")
     sci: CardList = [
         ("ASN_MTYP", facts.member, "role in the association"),
         *wcs,
@@ -280,13 +274,10 @@ def imset(facts: ExposureFacts, number: int) -> tuple[fits.Header, fits.Header, 
         ("FILLCNT", 0, "segments with fill data"),
         ("ERRCNT", 0, "segments with errors"),
         ("OCCDHTAV", facts.temperatures[k], "[degC] mean housing temperature"),
-        ("SNRMIN", 0.0, "least signal-to-noise of good pixels"),
-        ("SNRMAX", 0.0, "largest signal-to-noise of good pixels"),
-        ("SNRMEAN", 0.0, "mean signal-to-noise of good pixels"),
         ("SOFTERRS", 0, "pixels with soft errors"),
         ("MEANDARK", 0.0, "[count] dark level that was subtracted"),
         ("MEANBLEV", 0.0, "[count] bias level that was subtracted"),
-        *good,
+        serious,
     ]
     if cenwave is not None:
         sci += [
@@ -300,7 +291,7 @@ def imset(facts: ExposureFacts, number: int) -> tuple[fits.Header, fits.Header, 
             ("OMEGAPIX", 0.0, "[arcsec**2] solid angle of a pixel"),
         ]
     name, unit = facts.expnames[k], "COUNTS"
-    bodies = ((sci, "SCI", unit), ([*wcs, *good], "ERR", unit), (wcs, "DQ", "UNITLESS"))
+    bodies = ((sci, "SCI", unit), ([*wcs, serious], "ERR", unit), (wcs, "DQ", "UNITLESS"))
     made = [
         fits.Header([
             ("EXTNAME", kind, "extension"), ("EXTVER", number, "imset"), ("INHERIT", False, "primary not inherited"),

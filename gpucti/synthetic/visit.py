@@ -18,7 +18,7 @@ from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.darks.anneals import AnnealPeriod, Dark, write_anneals
 from gpucti.errors import InputError, OutputExistsError
-from gpucti.io.atomic import atomic_output
+from gpucti.io.atomic import ALLOW, atomic_output
 from gpucti.io.fitsfile import write_hdus
 from gpucti.model.pctetab import Pctetab
 from gpucti.synthetic import headers
@@ -253,7 +253,7 @@ def _prepare(folder: Path, *, overwrite: bool) -> None:
         return
     manifest = folder / MANIFEST
     if not overwrite or not manifest.is_file():
-        what = "holds an earlier visit; allow overwriting" if manifest.is_file() else "is not empty; choose another"
+        what = f"holds an earlier visit; {ALLOW}" if manifest.is_file() else "is not empty; choose another"
         raise OutputExistsError(f"{what}, or remove it", where=folder)
     for name in manifest.read_text(encoding="utf-8").splitlines():
         path = (folder / name).resolve()

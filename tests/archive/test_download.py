@@ -197,6 +197,21 @@ def test_no_flt(server: Server, settings: ArchiveSettings, tmp_path: Path) -> No
     assert (len(done.fetched), done.failed) == (3, {})
 
 
+def test_what_the_list_says_has_no_flt_is_not_asked_for(
+    server: Server, settings: ArchiveSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Oracle: a list without sizes, all darks on disk but the one that has no calibrated file: no network."""
+    one, two, none = component_darks(server.archive)[:3]
+    wanted = listed([one, two, none])
+    wanted[2] = replace(wanted[2], flt=False)
+    download_darks(wanted[:2], tmp_path, settings)
+    refused = loopback_only(monkeypatch, allowed=False)
+    server.requests.clear()
+    done = download_darks(wanted, tmp_path, settings)
+    assert (done.there, done.no_flt, done.failed) == ((one.name, two.name), (none.name,), {})
+    assert (refused, server.requests) == ([], [])
+
+
 def test_the_archive_goes_away(server: Server, settings: ArchiveSettings, tmp_path: Path) -> None:
     """Oracle: after some files that the network does not give, the rest is not tried."""
     darks = component_darks(server.archive)
@@ -306,6 +321,10 @@ def test_darks_on_disk(server: Server, tmp_path: Path) -> None:
     assert darks_on_disk(names, tmp_path) == {one.name: tmp_path / "any_flt.fits"}
     (tmp_path / "any_flt.fits").rename(tmp_path / f"{two.name.lower()}_flt.fits")
     assert darks_on_disk(names, tmp_path) == {}
+    below = tmp_path / "HST" / one.name / f"{one.name.lower()}_flt.fits"  # as the archive delivers it
+    below.parent.mkdir(parents=True)
+    below.write_bytes(one.content())
+    assert darks_on_disk(names, tmp_path) == {one.name: below}
 
 
 # ---- the command -----------------------------------------------------------------------------------------

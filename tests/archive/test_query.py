@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 import gpucti
+from gpucti import cli
 from gpucti.archive.client import ArchiveSettings, Mast
 from gpucti.archive.query import Answer, anneal_periods, archive_settings, exposure_starts, merge_anneals, save_anneals
 from gpucti.darks.anneals import AnnealPeriod, Dark, read_anneals, write_anneals
 from gpucti.errors import ArchiveError, InputError, MissingFileError
+from gpucti.io.selection import find_science
 from support.archive_server import (
     PERIOD_START,
     SCIENCE,
@@ -289,6 +291,40 @@ def test_bad_servers(server: str) -> None:
         ArchiveSettings(server=server)
 
 
+def test_a_bad_server_names_its_variable() -> None:
+    """Oracle: the variable, if it is the variable's; an option goes before it."""
+    environment = {"GPUCTI_MAST_SERVER": "mast.stsci.edu"}
+    with pytest.raises(InputError, match=r"^environment variable GPUCTI_MAST_SERVER: .* expected an address"):
+        archive_settings(environment=environment)
+    assert archive_settings("https://other", environment).server == "https://other"
+    with pytest.raises(InputError, match=r"^the archive's server is 'x'"):
+        archive_settings("x", environment)
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize(("content", "why"), [(None, "which does not exist"), (b"x", "which holds none")])
+def test_bad_certificates(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, refused: list[Any], variable: str, content: bytes | None, why: str
+) -> None:
+    """Oracle: the variable at fault, before anything is sent; a server without encryption needs none."""
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(variable, str(path))
+    with pytest.raises(InputError, match=f"^{variable} is {path}, {why}; name a file of certificates"):
+        anneal_periods([SCIENCE], settings=ArchiveSettings(server="https://mast.stsci.edu"))
+    assert refused == []
+
+
+def test_a_proxy_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, settings: ArchiveSettings) -> None:
+    """Oracle: nobody listens on port 9; the message names the variable that sends there."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(ArchiveError, match=r"the proxy does not let it through \(by way of the proxy in http_proxy\)"):
+        anneal_periods([SCIENCE], settings=replace(settings, server="http://127.0.0.2:8", attempts=1))
+
+
 # ---- saved answers ---------------------------------------------------------------------------------------
 
 
@@ -401,6 +437,86 @@ def test_exposure_starts(tmp_path: Path) -> None:
         exposure_starts(tmp_path / "empty")
     with pytest.raises(InputError, match="INSTRUME is 'ACS'"):
         exposure_starts(header_file(tmp_path / "o3_raw.fits", INSTRUME="ACS"))
+
+
+def test_what_is_left_out_has_its_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Oracle: the reasons of `find_science` with allow; a folder and the same files by name are treated alike."""
+    one = header_file(tmp_path / "o1_raw.fits", CCDAMP="B", TDATEOBS="2001-02-03")
+    header_file(tmp_path / "o2_raw.fits", OBSMODE="ACQ/PEAK")
+    header_file(tmp_path / "o3_raw.fits", BINAXIS1=2)
+    header_file(tmp_path / "o4_raw.fits", BINAXIS1=2)
+    (tmp_path / "o5_raw.fits").write_bytes(b"<html>")
+    for files in (tmp_path, sorted(tmp_path.glob("*_raw.fits")), str(tmp_path / "*")):
+        caplog.clear()
+        assert list(exposure_starts(files)) == [one]
+        assert [record.getMessage() for record in caplog.records] == [
+            "left out: o2_raw.fits: OBSMODE is ACQ/PEAK, acquisitions are not corrected",
+            "left out: o3_raw.fits, o4_raw.fits: BINAXIS1 is 2, binned exposures are not corrected",
+            "left out: o5_raw.fits: is not a FITS file (it starts with b'<html>'); expected 'SIMPLE  ='",
+        ]
+    (tmp_path / "o5_raw.fits").unlink()
+    candidates = find_science(tmp_path, allow=True)
+    binned = "BINAXIS1 is 2, binned exposures are not corrected"
+    reasons = [candidate.reason for candidate in candidates if candidate.reason is not None]
+    assert reasons == ["OBSMODE is ACQ/PEAK, acquisitions are not corrected", binned, binned]
+    one.unlink()
+    with pytest.raises(
+        InputError, match=r"none of the files can be corrected:\n  o2_raw.fits: OBSMODE is ACQ/PEAK, acq"
+    ):
+        exposure_starts(tmp_path)
+    with pytest.raises(InputError, match=r"o3_raw.fits: BINAXIS1 is 2, binned exposures are not corrected"):
+        exposure_starts(tmp_path / "o3_raw.fits")
+
+
+def test_what_lies_beside_exposures_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Oracle: the kinds of files that the archive delivers."""
+    one = header_file(tmp_path / "o1_raw.fits")
+    header_file(tmp_path / "o1_asn.fits", FILETYPE="ASN_TABLE", DETECTOR=None)
+    header_file(tmp_path / "o2_x1d.fits", DETECTOR="FUV-MAMA")
+    (tmp_path / "o1.png").write_bytes(b"PNG")
+    (tmp_path / "sub").mkdir()
+    assert list(exposure_starts(sorted(tmp_path.iterdir(), reverse=True)[1:])) == [one]
+    assert {record.getMessage() for record in caplog.records} == {
+        "left out: o1_asn.fits: is an association table",
+        "left out: o2_x1d.fits: DETECTOR is FUV-MAMA, only CCD exposures are corrected",
+        "left out: o1.png: is not a FITS file, but a preview picture",
+    }
+
+
+def test_folders_of_the_archive(tmp_path: Path) -> None:
+    """Oracle: the files written, one folder per data set; a folder with raw files of its own stands for these alone."""
+    hst = tmp_path / "mastDownload" / "HST"
+    for name in ("o1", "o2"):
+        (hst / name).mkdir(parents=True)
+    paths = [header_file(hst / name / f"{name}_raw.fits") for name in ("o1", "o2")]
+    for folder in (tmp_path, tmp_path / "mastDownload", hst):
+        assert list(exposure_starts(folder)) == paths
+    own = header_file(hst / "o3_raw.fits")
+    assert list(exposure_starts(hst)) == [own]
+
+
+def test_real_files(real_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Oracle: the README of the files: acquisitions, binned exposures, one whose pixels were cut; nothing else."""
+    expected = {
+        "o4er06llq": "OBSMODE is ACQ/PEAK, acquisitions are not corrected",
+        "octka7jeq": "OBSMODE is ACQ/PEAK, acquisitions are not corrected",
+        "ocmv0lw6q": "OBSMODE is ACQ, acquisitions are not corrected",
+        **dict.fromkeys((f"o565020{n}0" for n in (1, 2, 3, 4)), "BINAXIS1 is 2, binned exposures are not corrected"),
+    }
+    command = ["darks", "--offline", "-d", str(tmp_path), "-r", str(tmp_path)]
+    assert cli.main([*command, str(real_files)]) == 1  # o4sp040b0 is left; there is no list of darks
+    err = capsys.readouterr().err
+    for name, reason in expected.items():
+        line = next(line for line in err.splitlines() if f"{name}_raw.fits" in line)
+        assert line.startswith("gpucti: warning: left out: ") and line.endswith(f": {reason}")
+    assert err.splitlines()[-1].startswith("gpucti: error: no list of anneal periods has those of the exposures")
+    for path in sorted(real_files.glob("*.fits")):
+        assert cli.main([*command, str(path)]) == 1
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1 and "is missing; the keyword" not in err
+        name, kind = path.stem.split("_")
+        word = expected.get(name, "no list of anneal periods") if kind in ("raw", "sx1") else f"{path.name}: "
+        assert word in err
 
 
 def test_archive_dark_query(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

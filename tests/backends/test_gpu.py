@@ -79,3 +79,13 @@ def test_array_decides_the_device(cupy: Any, image: np.ndarray) -> None:
     """Oracle: the message."""
     with pytest.raises(InputError, match="device is 'numba' but sci is a CuPy array"):
         gpucti.correct_arrays(cupy.asarray(image), mjd=MJD, device="numba")
+
+
+def test_subarray_on_the_device(cupy: Any, image: np.ndarray) -> None:
+    """Oracle: the NumPy backend; the sky in front of a subarray is made on the device, too."""
+    place = {"mjd": MJD, "amp": "A", "origin": (400, 30)}
+    for function in (gpucti.correct_arrays, gpucti.add_cti_arrays):
+        with mock.patch.object(cupy, "asnumpy", side_effect=AssertionError("downloaded")):
+            found = function(cupy.asarray(image), **place)
+        plain = function(image, **place, device="numpy")
+        np.testing.assert_allclose(cupy.asnumpy(found), plain, rtol=1.2e-7, atol=ELECTRONS)

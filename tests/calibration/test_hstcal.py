@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
+from gpucti.backends import get_backend
 from gpucti.calibration.base import Engine
 from gpucti.calibration.hstcal import HstcalEngine, available
+from gpucti.calibration.native import NativeEngine
 from gpucti.calibration.reffiles import References
 from gpucti.errors import EngineError, InputError, MissingFileError, OutputExistsError, ReferenceFileError
 from gpucti.io.exposure import Exposure
@@ -95,6 +98,45 @@ def test_program_without_work_is_an_error(tmp_path: Path) -> None:
     exposure = Exposure.read(tmp_path / "case_blt.fits")
     with pytest.raises(EngineError, match=r"(?s)case_blt.fits: cs0.e ended with success but did not make flt.*DUMMY"):
         HstcalEngine(References()).calibrate(exposure, tmp_path, SUFFIXES)
+
+
+@real
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["no trace", "dark wavecal"])
+def test_what_cannot_be_made_is_omitted(small_visit: Any, tmp_path: Path, case: str) -> None:
+    """Oracle: the native engine: the same products, and what is missing is said of the same ones, with the reason."""
+    shutil.copytree(small_visit.science, tmp_path / "science")
+    references = References({"oref": f"{small_visit.oref}/"})
+    backend = get_backend("cpu")
+    native = NativeEngine(backend, references)
+    if case == "dark wavecal":
+        with fits.open(tmp_path / "science" / "ogv102010_wav.fits", mode="update") as hdus:
+            hdus["SCI", 1].data = np.zeros_like(hdus["SCI", 1].data)
+    raw = Exposure.read(tmp_path / "science" / "ogv102010_raw.fits")
+    blt = replace(native.subtract_bias(raw).exposure, path=raw.path)
+    blt.primary["CTECORR"] = "OMIT"
+    if case == "no trace":
+        noise = np.random.default_rng(1).normal(0, 3, blt.shape).astype(np.float32)
+        blt = blt.with_imsets([replace(imset, sci=noise) for imset in blt.imsets])
+    made = {}
+    for engine in (native, HstcalEngine(references)):
+        outdir = tmp_path / engine.name
+        outdir.mkdir()
+        made[engine.name] = engine.calibrate(blt, outdir, SUFFIXES)
+        engine.close()
+        assert made[engine.name].engine == engine.name
+    ours, theirs = made["native"], made["hstcal"]
+    assert ours.products and ours.products.keys() == theirs.products.keys()
+    about = [sorted(sentence.split(" (")[0].split(",")[0] for sentence in each.omitted) for each in (ours, theirs)]
+    assert about[0] == about[1]
+    if case == "no trace":
+        (sentence,) = theirs.omitted
+        assert sentence.startswith("No x1c (extracted spectrum): CalSTIS did not make it (")
+        assert "Cannot extract" in sentence
+    else:
+        assert any(
+            sentence.startswith("WAVECORR is PERFORM, but CalSTIS could not do it") for sentence in theirs.omitted
+        )
 
 
 @real
@@ -276,6 +318,17 @@ def test_success_without_products(programs: Programs, exposure: Exposure, tmp_pa
         engine.subtract_bias(exposure)
     with pytest.raises(EngineError, match=r"(?s)cs0.e ended with success but did not make flt; .*nothing to do"):
         engine.calibrate(exposure, tmp_path, SUFFIXES)
+
+
+def test_some_products_are_not_made(programs: Programs, tmp_path: Path) -> None:
+    """Oracle: what is made is kept; what is missing has a sentence with the last complaints of the trailer."""
+    CASES["flow_both"].build(tmp_path)
+    complaints = "; ".join(f"echo 'Warning    Complaint {n}.'" for n in (1, 2, 3, 3, 4))
+    programs.add("cs0.e", "cs1.e", script=f"{complaints}; echo 'ERROR:    No luck.'; cp \"$1\" case_cte_flt.fits")
+    made = HstcalEngine(References({})).calibrate(Exposure.read(tmp_path / "case_cte.fits"), tmp_path, SUFFIXES)
+    assert list(made.products) == ["flt"] and "No luck" in made.trailer
+    why = "CalSTIS did not make it (Complaint 3; Complaint 4; No luck)."
+    assert made.omitted == (f"No crc (combined image): {why}", f"No s2c (combined and rectified): {why}")
 
 
 def test_a_product_that_is_none(programs: Programs, exposure: Exposure, tmp_path: Path) -> None:

@@ -69,6 +69,14 @@ def test_steps_before_and_after_rejection() -> None:
     assert work.reject and work.separate and work.geometry and not work.statistics
 
 
+def test_of_which_images_statistics_are_taken() -> None:
+    """Oracle: CalSTIS's cs1 and cs7 take them, cs2 does not; STATFLAG F: nobody does."""
+    assert [read_work(exposure(2, **BOTH | more)).has_statistics("crj") for more in ({}, LATE)] == [False, True]
+    work = read_work(exposure(2, **LATE | IMAGE | BOTH))
+    assert all(work.has_statistics(kind) for kind in work.kinds)
+    assert not any(replace(work, statistics=False).has_statistics(kind) for kind in work.kinds)
+
+
 @pytest.mark.parametrize(
     ("cards", "message"),
     [

@@ -183,6 +183,43 @@ def test_interrupted(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     assert listing(tmp_path) == ["x_flt.fits"]
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (EOFError("Ran out of input"), "a file ends too early (Ran out of input; "),
+        (EOFError(), "a file ends too early (EOFError; "),
+        (MemoryError(), "there is not enough memory; "),
+        (MemoryError("Unable to allocate 8. GiB"), "there is not enough memory (Unable to allocate 8. GiB); "),
+    ],
+)
+def test_no_interruption(
+    error: Exception, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Oracle: exit code 1 and one line; an end of file is no Ctrl-D, wherever it comes from."""
+
+    def fail(self: Path, target: Path) -> None:
+        raise error
+
+    path = stis_file(tmp_path / "x_flt.fits")
+    monkeypatch.setattr(Path, "replace", fail)
+    code, out, err = run(capsys, "cte", "--device", "numpy", path)
+    assert (code, err.count("\n")) == (1, 1) and words in err
+    assert "interrupted" not in out + err
+    assert listing(tmp_path) == ["x_flt.fits"]
+
+
+def test_nobody_reads_on() -> None:
+    """Oracle: `gpucti ... | head` of other programs: they end without a word, and not with 0."""
+    command = subprocess.Popen(
+        [sys.executable, "-m", "gpucti", "pctetab"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert command.stdout is not None and command.stderr is not None
+    command.stdout.close()
+    with command.stderr:
+        assert command.stderr.read() == b""
+    assert command.wait() == 1
+
+
 def test_warnings_and_log_are_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Oracle: the extrapolation is said once for two files; -v 2 shows the log, no handler is left behind."""
     for name in ("o1", "o2"):

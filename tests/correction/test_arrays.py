@@ -116,15 +116,17 @@ def test_amplifiers_are_turned_images(image: np.ndarray) -> None:
 
 @pytest.mark.parametrize("amp", ["A", "B", "C", "D"])
 def test_origin_is_a_piece_of_the_full_frame(amp: str, table: Pctetab, rng: np.random.Generator) -> None:
-    """Oracle: the full frame, empty outside the subarray, with a scale of its own for every column and amplifier."""
+    """Oracle: the full frame, sky in front of the subarray, with a scale of its own for every column and amplifier."""
     scales = {name: 1 + 0.3 * rng.random(1024) for name in "ABCD"}
     uneven = replace(table, col_scale=scales)
     full = np.zeros((1024, 1024))
     place = (slice(300, 400), slice(500, 506))
     full[place] = rng.exponential(100.0, (100, 6))
+    first, front = (full[300:396], slice(204, 300)) if amp in "AB" else (full[304:400], slice(400, 496))
+    full[front] = np.median(first, axis=0)
     whole = gpucti.add_cti_arrays(full, uneven, amp=amp, **KW)
     part = gpucti.add_cti_arrays(full[place], uneven, amp=amp, origin=(300, 500), **KW)
-    # what trails leave the subarray is not seen in it; what enters it from outside is nothing
+    # what trails leave the subarray is not seen in it; what enters it from outside is sky
     np.testing.assert_allclose(part, whole[place], rtol=0, atol=ELECTRONS)
     assert np.abs(part - full[place]).max() > 1.0
 
@@ -255,10 +257,31 @@ def test_date_past_the_last_scale_point_is_a_warning(image: np.ndarray) -> None:
         gpucti.correct_arrays(image, mjd=58999.0, device="numba")
 
 
-@pytest.mark.parametrize("mjd", [62000.0, 40000.0])
+@pytest.mark.filterwarnings("ignore:.*MJD 59000")
+def test_profiles_are_held_past_the_last_epoch(image: np.ndarray, table: Pctetab) -> None:
+    """Oracle: a table whose last epoch ends later; one warning for a stack, in both directions."""
+    later = replace(table, epochs=(replace(table.epochs[0], end_mjd=70000.0),))
+    stack, dates = np.stack([image, image]), [62000.0, 63000.0]
+    for function in (gpucti.correct_arrays, gpucti.add_cti_arrays):
+        with pytest.warns(UserWarning, match="release profiles .* end at MJD 62000; the last ones are taken") as caught:
+            held = function(stack, mjd=dates, device="numba")
+        assert [w.filename for w in caught if "profiles" in str(w.message)] == [__file__]
+        np.testing.assert_array_equal(held, function(stack, later, mjd=dates, device="numba"))
+
+
+def test_dates_before_2009_are_corrected_twice_over(image: np.ndarray) -> None:
+    """Oracle: the figure measured in frames of 1999; one warning for a stack, none from 2009-05-01 on."""
+    for function in (gpucti.correct_arrays, gpucti.add_cti_arrays):
+        with pytest.warns(UserWarning, match=r"before 2009-05-01 .*0\.55 \+- 0\.06 .*twice") as caught:
+            function(np.stack([image, image, image]), mjd=[51453.0, 54951.0, 54952.0], device="numba")
+        assert [w.filename for w in caught] == [__file__]
+    gpucti.correct_arrays(image, mjd=54952.0, device="numba")  # warnings are errors
+
+
+@pytest.mark.parametrize("mjd", [1e9, 72000.0, 40000.0, 0.0])
 def test_date_outside_the_table_is_an_error(image: np.ndarray, mjd: float) -> None:
     """Oracle: the released table; the message names the image."""
-    with pytest.raises(ReferenceFileError, match=rf"mjd\[1\]: .*MJD {mjd:g}"):
+    with pytest.raises(ReferenceFileError, match=rf"mjd\[1\]: .*MJD {re.escape(f'{mjd:g}')}"):
         gpucti.correct_arrays(np.stack([image, image]), mjd=[MJD, mjd], device="numpy")
 
 

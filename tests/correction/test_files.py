@@ -16,7 +16,14 @@ from astropy.io import fits
 from gpucti.backends import get_backend
 from gpucti.correction.files import FileDone, add_cti_files, correct_files
 from gpucti.correction.stack import add_cti_stack, correct_stack
-from gpucti.errors import InputError, MissingFileError, OutputExistsError, ReferenceFileError
+from gpucti.errors import (
+    InputError,
+    MissingFileError,
+    OutputExistsError,
+    ReferenceFileError,
+    SomeFailedError,
+    UnsuitableFileError,
+)
 from gpucti.io.exposure import Exposure
 from gpucti.model.pctetab import Pctetab
 from support.stis_files import COLS, ROWS, change, digest, listing, null_hdu, quiet_astropy, stis_file, stis_hdus
@@ -186,6 +193,7 @@ def test_integer_and_double_pixels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(results[np.float64].astype(np.float32), results[np.float32])
 
 
+@pytest.mark.filterwarnings("ignore:.*measured on amplifier D")
 def test_batches_do_not_change_the_result(tmp_path: Path) -> None:
     """Oracle: each file alone. Stacks hold at most `images_per_batch` images, and one amplifier."""
     for number, (amp, imsets) in enumerate([("D", 1), ("D", 2), ("D", 1), ("A", 1), ("D", 5)]):
@@ -230,6 +238,34 @@ def test_extrapolated_scale_is_said_once_and_noted(tmp_path: Path) -> None:
         header = fits.getheader(output)
         assert header["PCTEXTRP"] is True
         assert "extrapolates" in str(header["HISTORY"])
+
+
+def test_doubts_are_said_once_and_noted(tmp_path: Path) -> None:
+    """Oracle: one warning for each reason, with the first file and the number of others; HISTORY has it too."""
+    for name, cards in (
+        ("o1", {"TEXPSTRT": 51453.0}), ("o2", {"TEXPSTRT": 52000.0}), ("o3", {"CCDAMP": "A"}), ("o4", {})
+    ):  # fmt: skip
+        stis_file(tmp_path / f"{name}_flt.fits", ROOTNAME=name, **cards)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        outputs = correct(str(tmp_path / "o*.fits"))
+    early, amp = (str(warning.message) for warning in caught)
+    assert "o1_flt.fits and 1 more: taken before 2009-05-01" in early
+    assert "0.55 +- 0.06" in early
+    assert amp.endswith("o3_flt.fits: read out by amplifier A: the tables are measured on amplifier D")
+    histories = ["".join(fits.getheader(output)["HISTORY"]) for output in outputs]
+    assert ["In doubt" in history for history in histories] == [True, True, True, False]
+
+
+@pytest.mark.filterwarnings("ignore:.*MJD 59000")
+def test_date_past_the_last_epoch_is_a_warning(tmp_path: Path) -> None:
+    """Oracle: the end of the released table; a date that must be a mistake is an error before any work."""
+    stis_file(tmp_path / "x_flt.fits", TEXPSTRT=62001.0)
+    with pytest.warns(UserWarning, match="x_flt.fits: the release profiles of .* end at MJD 62000"):
+        correct(tmp_path / "x_flt.fits")
+    stis_file(tmp_path / "y_flt.fits", ROOTNAME="y", TEXPSTRT=2457000.5)
+    with pytest.raises(ReferenceFileError, match="TEXPSTRT 2.457e"):
+        correct(tmp_path / "y_flt.fits")
 
 
 def test_nan_pixels(tmp_path: Path) -> None:
@@ -328,29 +364,151 @@ def refused(tmp_path: Path, error: type[Exception], match: str, *args: Any, **kw
     assert {path: untouched(path) for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize(
-    ("cards", "word"),
-    [
-        ({"NEXTEND": 4}, "multiple of 3"),
-        ({"ATODGAIN": None}, "ATODGAIN is missing"),
-        ({"CCDAMP": None}, "CCDAMP is missing"),
-        ({"CCDAMP": "AD"}, "CCDAMP is 'AD'"),
-        ({"TEXPSTRT": None}, "TEXPSTRT is missing"),
-        ({"TEXPSTRT": "noon"}, "TEXPSTRT is 'noon'"),
-        ({"DETECTOR": "NUV-MAMA"}, "DETECTOR is 'NUV-MAMA'"),
-        ({"ROOTNAME": None}, "ROOTNAME is missing"),
-        ({"ROOTNAME": "../../etc/x"}, "ROOTNAME is"),
-        ({"PCTECORR": "COMPLETE"}, "PCTECORR is COMPLETE"),
-        ({"CTECORR": "COMPLETE"}, "CTECORR is COMPLETE"),
-        ({"BLEVCORR": "PERFORM"}, "run basic2d"),
-        ({"BINAXIS1": 2}, "BINAXIS1 is 2"),
-    ],
-)
-def test_one_bad_file_stops_the_run_before_it_begins(tmp_path: Path, cards: dict, word: str) -> None:
-    """Oracle: the folder before: the good file is not treated either."""
+BAD = [
+    ({"NEXTEND": 4}, "multiple of 3"),
+    ({"ATODGAIN": None}, "ATODGAIN is missing"),
+    ({"CCDAMP": None}, "CCDAMP is missing"),
+    ({"CCDAMP": "AD"}, "CCDAMP is 'AD'"),
+    ({"TEXPSTRT": None}, "TEXPSTRT is missing"),
+    ({"TEXPSTRT": "noon"}, "TEXPSTRT is 'noon'"),
+    ({"TEXPSTRT": 40000.0}, "TEXPSTRT 40000"),
+    ({"ROOTNAME": None}, "ROOTNAME is missing"),
+    ({"ROOTNAME": "../../etc/x"}, "ROOTNAME is"),
+]
+UNSUITABLE = [
+    ({"DETECTOR": "NUV-MAMA"}, "DETECTOR is 'NUV-MAMA'"),
+    ({"INSTRUME": "ACS"}, "INSTRUME is 'ACS'"),
+    ({"OBSMODE": "ACQ/PEAK"}, "an acquisition"),
+    ({"PCTECORR": "COMPLETE"}, "PCTECORR is COMPLETE"),
+    ({"CTECORR": "COMPLETE"}, "CTECORR is COMPLETE"),
+    ({"BLEVCORR": "PERFORM"}, "run basic2d"),
+    ({"BINAXIS1": 2}, "BINAXIS1 is 2"),
+    ({"X2DCORR": "COMPLETE"}, "a rectified image"),
+]
+
+
+@pytest.mark.parametrize(("cards", "word"), BAD + UNSUITABLE)
+def test_a_bad_file_by_itself_is_an_error_of_its_own_kind(tmp_path: Path, cards: dict, word: str) -> None:
+    """Oracle: the folder before."""
+    bad = stis_file(tmp_path / "b_flt.fits", **cards)
+    kind = ReferenceFileError if "40000" in word else UnsuitableFileError if (cards, word) in UNSUITABLE else InputError
+    refused(tmp_path, kind, rf"b_flt\.fits.*{word}", bad)
+
+
+@pytest.mark.parametrize(("cards", "word"), BAD)
+def test_a_bad_file_among_others_ends_alone(tmp_path: Path, cards: dict, word: str) -> None:
+    """Oracle: the good file by itself; the failure names the bad one, and the reason it has by itself."""
     good = stis_file(tmp_path / "a_flt.fits", ROOTNAME="ogood")
     bad = stis_file(tmp_path / "b_flt.fits", **cards)
-    refused(tmp_path, InputError, rf"b_flt\.fits.*{word}", [good, bad])
+    (alone,) = correct(good, tmp_path / "alone")
+    with pytest.raises(SomeFailedError, match="1 of 2 could not be treated, the others are done") as caught:
+        correct([bad, good])
+    assert caught.value.done == (tmp_path / "ogood_cte.fits",)
+    ((item, reason),) = caught.value.failures
+    assert item == str(bad) and word in reason
+    assert alone.read_bytes() == caught.value.done[0].read_bytes()
+    assert listing(tmp_path) == ["a_flt.fits", "alone", "b_flt.fits", "ogood_cte.fits"]
+
+
+@pytest.mark.parametrize(("cards", "word"), UNSUITABLE)
+def test_a_file_of_another_kind_among_others_is_skipped(tmp_path: Path, cards: dict, word: str) -> None:
+    """Oracle: the list of outputs; one warning names the file and what it is."""
+    good = stis_file(tmp_path / "a_flt.fits", ROOTNAME="ogood")
+    stis_file(tmp_path / "b_flt.fits", **cards)
+    word = "a raw exposure" if word == "run basic2d" else word
+    with pytest.warns(UserWarning, match=f"^skipped: b_flt.fits: .*{word}") as caught:
+        assert correct([tmp_path / "b_flt.fits", good]) == [tmp_path / "ogood_cte.fits"]
+    assert len(caught) == 1
+
+
+def test_bad_pixels_and_damage_end_alone(tmp_path: Path) -> None:
+    """Oracle: the good files by themselves, before and behind the bad ones in batches of one and of three."""
+    hdus = stis_hdus(ROOTNAME="onan")
+    hdus[1].data[3, 5] = np.nan
+    hdus.writeto(tmp_path / "b_flt.fits")
+    good = [stis_file(tmp_path / f"{name}_flt.fits", ROOTNAME=f"o{name}") for name in "ace"]
+    cut = tmp_path / "d_flt.fits"
+    cut.write_bytes(good[0].read_bytes()[:-3000])
+    (tmp_path / "f_flt.fits").write_bytes(b"<html>not found</html>")
+    (tmp_path / "g_flt.fits").touch()
+    for limit in (1, 3):
+        out = tmp_path / f"out{limit}"
+        seen: list[FileDone] = []
+        with quiet_astropy(), pytest.raises(SomeFailedError) as caught:
+            correct(str(tmp_path / "*_flt.fits"), out, device=CountingBackend(limit), progress=seen.append)
+        assert caught.value.done == tuple(out / f"o{name}_cte.fits" for name in "ace")
+        assert [file.output for file in seen] == list(caught.value.done)
+        reasons = {Path(failure.item).name[0]: failure.reason for failure in caught.value.failures}
+        assert {name: word in reasons[name] for name, word in [
+            ("b", "1 NaN or infinite"), ("d", "no complete FITS ext"), ("f", "not a FITS file"), ("g", "is empty"),
+        ]} == dict.fromkeys("bdfg", True)  # fmt: skip
+        assert listing(out) == ["oa_cte.fits", "oc_cte.fits", "oe_cte.fits"]
+
+
+def test_nothing_is_made_if_every_file_is_bad(tmp_path: Path) -> None:
+    """Oracle: the folder before; the message does not speak of others."""
+    paths = [stis_file(tmp_path / f"{name}_flt.fits", CCDAMP="E") for name in "ab"]
+    refused(tmp_path, SomeFailedError, "^2 of 2 could not be treated:\n", paths)
+
+
+def test_an_output_that_appears_meanwhile_costs_that_file_alone(tmp_path: Path) -> None:
+    """Oracle: what lies there stays; the other two are made."""
+    for name in ("o1", "o2", "o3"):
+        stis_file(tmp_path / f"{name}_flt.fits", ROOTNAME=name)
+
+    def meddle(file: FileDone) -> None:
+        (tmp_path / "o2_cte.fits").write_bytes(b"precious")
+
+    with pytest.raises(SomeFailedError, match=r"1 of 3 .*\n .*o2_flt.fits: .*o2_cte.fits: the output exists") as caught:
+        correct_files(str(tmp_path / "o?_flt.fits"), device=CountingBackend(limit=1), progress=meddle)
+    assert [path.name for path in caught.value.done] == ["o1_cte.fits", "o3_cte.fits"]
+    assert (tmp_path / "o2_cte.fits").read_bytes() == b"precious"
+
+
+def test_a_folder_as_the_archive_delivers_it(tmp_path: Path) -> None:
+    """Oracle: the one image that can be corrected; a warning for each kind of the others, with its right name."""
+    flt = stis_file(tmp_path / "o1_flt.fits", 2, ROOTNAME="o1")
+    stis_file(tmp_path / "o1_crj.fits", ROOTNAME="o1", CRCORR="COMPLETE")
+    stis_file(tmp_path / "o1_raw.fits", ROOTNAME="o1", BLEVCORR="PERFORM", FILENAME="o1_raw.fits")
+    stis_file(tmp_path / "o1_wav.fits", ROOTNAME="o1", BLEVCORR="PERFORM", FILENAME="o1_wav.fits")
+    for name, filetype in (("o1_asn", "ASN_TABLE"), ("o1_spt", "SPT"), ("o1_jit", "JTB"), ("o2_jit", "JTB")):
+        cards = {"DETECTOR": None, "FILETYPE": filetype, "FILENAME": f"{name}.fits"}
+        stis_file(tmp_path / f"{name}.fits", **cards)
+    Pctetab.default().write(tmp_path / "a02_pcte.fits")
+    (tmp_path / "o1_trl.txt").write_text("CALBEG")
+    (tmp_path / "o1_x2d_preview.jpg").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "HST").mkdir()
+    with pytest.warns(UserWarning) as caught:
+        assert correct(str(tmp_path / "*")) == [tmp_path / "o1_cte.fits"]
+    assert sorted(str(warning.message) for warning in caught) == [
+        "skipped: HST: a folder",
+        "skipped: a02_pcte.fits: the reference table PCTETAB",
+        "skipped: o1_asn.fits: an association table",
+        "skipped: o1_crj.fits: a sum of several readouts without cosmic rays (CRCORR is COMPLETE)",
+        "skipped: o1_jit.fits, o2_jit.fits: a jitter table (pointing of the telescope)",
+        "skipped: o1_raw.fits: a raw exposure, not bias-subtracted",
+        "skipped: o1_spt.fits: a support file (engineering keywords)",
+        "skipped: o1_trl.txt: not a FITS file, but a text (log, trailer)",
+        "skipped: o1_wav.fits: a raw wavecal, not bias-subtracted",
+        "skipped: o1_x2d_preview.jpg: not a FITS file, but a preview picture",
+    ]
+    flt.unlink()
+    (tmp_path / "o1_crj.fits").unlink()
+    with pytest.raises(
+        UnsuitableFileError, match="none of the 11 files is an image to work on:\n  HST: a folder\n  a02"
+    ):
+        correct(sorted(tmp_path.iterdir()))
+
+
+def test_a_second_call_on_all_files_says_that_the_output_exists(tmp_path: Path) -> None:
+    """Oracle: the folder before; --overwrite makes it anew, though ``*`` names the product too."""
+    stis_file(tmp_path / "x_flt.fits")
+    correct(str(tmp_path / "*.fits"), sim_nit=1)
+    with pytest.raises(OutputExistsError, match=r"otest01aq_cte\.fits: the output exists"):
+        correct(str(tmp_path / "*.fits"))
+    with pytest.warns(UserWarning, match="skipped: otest01aq_cte.fits: PCTECORR is COMPLETE"):
+        (output,) = correct(str(tmp_path / "*.fits"), sim_nit=3, overwrite=True)
+    assert fits.getval(output, "PCTESMIT") == 3
 
 
 def test_missing_truncated_and_foreign_files(tmp_path: Path) -> None:
@@ -364,7 +522,7 @@ def test_missing_truncated_and_foreign_files(tmp_path: Path) -> None:
     cut = tmp_path / "cut.fits"
     cut.write_bytes(good.read_bytes()[:-3000])
     with quiet_astropy():
-        refused(tmp_path, InputError, r"cut\.fits\[3\]: the last 2760 bytes are no complete FITS ext", [good, cut])
+        refused(tmp_path, InputError, r"cut\.fits\[3\]: the last 2760 bytes are no complete FITS ext", cut)
 
 
 def test_bad_options(tmp_path: Path) -> None:
@@ -483,7 +641,7 @@ def test_a_file_that_changes_meanwhile_is_an_error(tmp_path: Path) -> None:
             paths[2].unlink()
             stis_file(paths[2], ROOTNAME="o3", CCDAMP="A")
 
-    with pytest.raises(InputError, match="o3_flt.fits: changed while"):
+    with pytest.raises(SomeFailedError, match=r"1 of 3 .*\n .*o3_flt.fits: changed while"):
         correct_files(str(tmp_path / "o?_flt.fits"), device=CountingBackend(limit=1), progress=meddle)
 
 
@@ -516,6 +674,33 @@ def test_add_cti_changes_sci_alone(tmp_path: Path) -> None:
     assert (header["PCTERNCL"], header["PCTESMIT"], header["PCTESHFT"]) == (options.read_noise, options.sim_nit, 3)
     assert (header["PCTECORR"], header["FILENAME"]) == ("PERFORM", "otest01aq_cti.fits")
     assert "added by gpucti" in str(header["HISTORY"])
+
+
+@pytest.mark.filterwarnings("ignore:.*measured on amplifier D")
+@pytest.mark.parametrize(("amp", "ltv2"), [("A", -100.0), ("D", -500.0)])
+def test_rows_of_unknown_history_are_flagged(amp: str, ltv2: float, tmp_path: Path) -> None:
+    """Oracle: hand-worked: 60 of 80 rows from the readout side get DQ 1024, which SDQFLAGS does not ask for."""
+    hdus = stis_hdus(2, CCDAMP=amp)
+    for hdu in hdus[1:]:
+        hdu.data = np.tile(hdu.data, (4, 1))[:80]
+    for number in (1, 2):
+        change(hdus["SCI", number].header, LTV2=ltv2)
+    hdus.writeto(tmp_path / "x_flt.fits")
+    (output,) = correct(tmp_path / "x_flt.fits")
+    old, new = Exposure.read(tmp_path / "x_flt.fits"), Exposure.read(output)
+    flagged = np.zeros((80, COLS), dtype=np.int16)
+    flagged[slice(60) if amp == "A" else slice(20, None)] = 1024
+    for before, after in zip(old.imsets, new.imsets, strict=True):
+        np.testing.assert_array_equal(after.dq, before.dq | flagged)
+        assert after.dq.dtype == before.dq.dtype
+        assert after.headers[0]["PCTENUNK"] == 60
+
+
+def test_nothing_is_flagged_at_the_register(tmp_path: Path) -> None:
+    """Oracle: the rows in front are none: DQ as it was, and no keyword."""
+    (output,) = correct(stis_file(tmp_path / "x_flt.fits"))
+    np.testing.assert_array_equal(fits.getdata(output, "DQ"), fits.getdata(tmp_path / "x_flt.fits", "DQ"))
+    assert "PCTENUNK" not in fits.getheader(output, "SCI")
 
 
 def test_trails_added_can_be_removed_again(tmp_path: Path) -> None:

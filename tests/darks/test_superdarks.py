@@ -14,6 +14,7 @@ from astropy.io import fits
 from astropy.stats import sigma_clipped_stats
 from scipy.signal import medfilt
 
+from gpucti import cli
 from gpucti.backends import get_backend
 from gpucti.calibration.reffiles import References
 from gpucti.correction.files import correct_files
@@ -299,11 +300,26 @@ def test_pixels_without_a_number(folder: Path) -> None:
         base(folder, given)
 
 
-def test_tables_that_do_not_help(folder: Path) -> None:
+def test_tables_that_do_not_help(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(ReferenceFileError, match="at least 3000 s"):
         base(folder, darks(folder, EXPTIME=[3000.0]))
     with pytest.raises(ReferenceFileError, match="CRREJTAB"):
         base(folder, darks(folder, CRREJTAB="oref$x_crr.fits"))
+    paths = [
+        str(dark.write(folder / f"{number}_flt.fits"))
+        for number, dark in enumerate(darks(folder, CRREJTAB="oref$x_crr.fits"))
+    ]
+    arguments = ["superdark", "basedark", *paths, "-o", str(folder / "base_drk.fits"), "--device", "numpy"]
+    monkeypatch.delenv("oref", raising=False)
+    for oref, words in (
+        ((), "the environment variable oref is not set; set it to the folder of the reference files, or give it with"),
+        (("--oref", str(folder)), f"oref stands for '{folder}/', and there is no such file; fetch it from CRDS"),
+    ):
+        assert cli.main([*arguments, *oref]) == 1
+        err = capsys.readouterr().err
+        assert f"CRREJTAB names 'oref$x_crr.fits', which is not found: {words}" in err and "(--oref)" in err
 
 
 def test_basedark_of_another_shape(folder: Path) -> None:

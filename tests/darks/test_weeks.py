@@ -89,6 +89,18 @@ def test_finds_plain_and_compressed(tmp_path: Path) -> None:
     assert dark.sha256 == hashlib.sha256(dark.path.read_bytes()).hexdigest()
 
 
+def test_finds_darks_in_folders_below(tmp_path: Path) -> None:
+    """Oracle: the files written: one folder per data set, as the archive delivers; one fetched since lies nearer."""
+    for name in ("osd01aasq", "osd02aasq"):
+        folder = tmp_path / "mastDownload" / "HST" / name
+        folder.mkdir(parents=True)
+        dark_file(folder, name, at(0), "x")
+    assert {dark.path.parent.name for dark in find_darks(tmp_path).values()} == {"osd01aasq", "osd02aasq"}
+    fetched = dark_file(tmp_path, "osd01aasq", at(0), "x")
+    found = find_darks(tmp_path)
+    assert (found["OSD01AASQ"].path, found["OSD01AASQ"].twins) == (fetched, ())
+
+
 def test_plain_file_wins_over_compressed_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = dark_file(tmp_path, "osd01aasq", at(0), "x")
     header_file(tmp_path / "osd01aasq_flt.fits.gz", ROOTNAME="osd01aasq")

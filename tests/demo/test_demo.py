@@ -6,7 +6,9 @@ and a correction that undoes the readout gives it back); the PNG standard.
 
 from __future__ import annotations
 
+import os
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from gpucti import cli
 from gpucti.demo import PICTURE, README, TABLE, DemoResult, measure, run_demo
 from gpucti.demo.measure import FAR, TRAIL, DarkImage, Image, Pair
 from gpucti.demo.picture import DPI, SIZE
-from gpucti.errors import FolderInUseError, OutputExistsError
+from gpucti.errors import FolderInUseError, GpuctiError, OutputExistsError
 from gpucti.io.lock import folder_lock
 from gpucti.progress import Event
 from gpucti.synthetic.files import table_hdu
@@ -177,7 +179,7 @@ def test_an_earlier_demonstration_is_kept(demo: DemoResult, capsys: pytest.Captu
     before = demo.picture.stat()
     assert cli.main(["demo", str(demo.folder)]) == 1
     err = capsys.readouterr().err
-    assert "holds an earlier demonstration; allow overwriting (--overwrite)" in err
+    assert "holds an earlier demonstration; allow overwriting (--overwrite; " in err
     assert demo.picture.stat() == before
 
 
@@ -281,3 +283,26 @@ def test_hot_pixels_are_followed() -> None:
     assert hot.trail.before.value == pytest.approx(0.04)
     np.testing.assert_allclose(hot.before[1:4], [0.02, 0.02, 0.0], atol=1e-12)
     assert (hot.kept.after.value, hot.trail.after.value) == (1.0, 0.0)
+
+
+def test_mplbackend_of_a_notebook(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Oracle: the command works without the variable, and leaves it as it was."""
+    seen = []
+
+    def stand_in(*given: Any, **options: Any) -> None:
+        seen.append(os.environ.get("MPLBACKEND"))
+        raise OutputExistsError("stop here")
+
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    monkeypatch.setattr("gpucti.demo.run_demo", stand_in)
+    assert cli.main(["demo"]) == 1
+    assert seen == [None] and os.environ["MPLBACKEND"] == "module://matplotlib_inline.backend_inline"
+    assert capsys.readouterr().err == "gpucti: error: stop here\n"
+
+
+def test_matplotlib_is_looked_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: nothing is made where no picture could be."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(GpuctiError, match="matplotlib"):
+        run_demo(tmp_path / "demo", device="numpy")
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from gpucti.compat import custom_superdark_info, viable_ccd_file
 from gpucti.errors import InputError, MissingFileError
-from gpucti.io.headers import last_pctetab
+from gpucti.io.headers import last_pctetab, list_files
 from gpucti.io.selection import LENIENT, find_science, refusal
 from support.header_files import header, header_file
 
@@ -138,6 +138,107 @@ def test_damaged_file(tmp_path: Path) -> None:
     (tmp_path / "ob1_raw.fits").write_bytes(b"<html>not found</html>")
     with pytest.raises(InputError, match="ob1_raw.fits: is not a FITS file"):
         find_science(tmp_path)
+
+
+def test_what_cannot_be_lifted_is_named_first() -> None:
+    """Oracle: `--allow` lifts limits of date, amplifier, gain and offset, and nothing else."""
+    lifted = {"TDATEOBS": "1998-03-03", "CCDAMP": "A", "CCDGAIN": 8, "CCDOFFST": 5}
+    for cards, reason in (
+        ({"OBSMODE": "ACQ/PEAK", "SUBARRAY": True}, "OBSMODE is ACQ/PEAK, acquisitions are not corrected"),
+        ({"SUBARRAY": True}, "SUBARRAY is T, only full frames are corrected"),
+        ({"BINAXIS1": 2}, "BINAXIS1 is 2, binned exposures are not corrected"),
+    ):
+        assert refusal(header(**lifted, **cards)) == refusal(header(**lifted, **cards), LENIENT) == reason
+    assert refusal(header(**lifted)) == "taken 1998-03-03 07:21:36, before 2009-05-01"
+
+
+def test_a_file_of_another_kind_under_the_name_of_a_raw_one(tmp_path: Path) -> None:
+    """Oracle: the header; no keyword is asked for that such a file never has."""
+    header_file(tmp_path / "o1_raw.fits", FILETYPE="SPT", DETECTOR=None, OBSMODE=None)
+    header_file(tmp_path / "o2_raw.fits", INSTRUME="ACS", DETECTOR="WFC", TDATEOBS=None)
+    assert [candidate.reason for candidate in find_science(tmp_path)] == [
+        "is a support file (engineering keywords)",
+        "is a file of another instrument (INSTRUME is 'ACS')",
+    ]
+
+
+def test_real_files(real_files: Path) -> None:
+    """Oracle: the README of the files: three acquisitions, four binned exposures of 1999, one of 1998."""
+    expected = {
+        "o4er06llq": "OBSMODE is ACQ/PEAK, acquisitions are not corrected",
+        "o4sp040b0": "taken 1998-04-20 18:38:15, before 2009-05-01",
+        **dict.fromkeys((f"o565020{n}0" for n in (1, 2, 3, 4)), "BINAXIS1 is 2, binned exposures are not corrected"),
+        "ocmv0lw6q": "OBSMODE is ACQ, acquisitions are not corrected",
+        "octka7jeq": "OBSMODE is ACQ/PEAK, acquisitions are not corrected",
+    }
+    assert {candidate.root: candidate.reason for candidate in find_science(real_files, crds_update=True)} == expected
+    allowed = find_science(real_files, allow=True, crds_update=True)
+    assert {candidate.root: candidate.reason for candidate in allowed} == expected | {"o4sp040b0": None}
+    (cut,) = [candidate for candidate in allowed if candidate.reason is None]
+    with pytest.raises(InputError, match="o4sp040b0_raw.fits: 62 x 44 pixels with SUBARRAY F; .* 1062 x 1044: get the"):
+        cut.require_headers()
+
+
+def test_folders_of_the_archive_are_named(tmp_path: Path) -> None:
+    """Oracle: the folders made, and what each holds. Products go beside raw files: one run has one folder."""
+    for name, count in (("o1", 1), ("o2", 2)):
+        folder = tmp_path / "mastDownload" / "HST" / name
+        folder.mkdir(parents=True)
+        for number in range(count):
+            header_file(folder / f"{name}{number}_raw.fits")
+    hst = tmp_path / "mastDownload" / "HST"
+    (tmp_path / ".Trash").mkdir()
+    header_file(tmp_path / ".Trash" / "o9_raw.fits")
+    for top in (tmp_path, tmp_path / "mastDownload", hst):
+        with pytest.raises(MissingFileError) as caught:
+            find_science(top)
+        assert caught.value.reason.startswith(
+            "no *_raw.fits files, but folders below have some; give one of these, such"
+        )
+        assert f"`gpucti correct {hst / 'o1'}`" in caught.value.reason
+        assert caught.value.reason.splitlines()[1:] == [f"  {hst / 'o1'} (1)", f"  {hst / 'o2'} (2)"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MissingFileError, match="empty: no \\*_raw.fits files$"):
+        find_science(tmp_path / "empty")
+
+
+def test_folders_below(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Oracle: the files made: three folders deep, the nearest of one name; two that lie equally deep are both there."""
+    deep = tmp_path / "a" / "b" / "c"
+    (deep / "d").mkdir(parents=True)
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "a2").mkdir()
+    for path in (
+        tmp_path / "o1_flt.fits", tmp_path / "a" / "o1_flt.fits.gz", tmp_path / "a" / "o2_flt.fits",
+        tmp_path / "a2" / "o2_flt.fits", deep / "o3_flt.fits.gz", deep / "d" / "o4_flt.fits", deep / "o2_flt.fits",
+        tmp_path / ".hidden" / "o5_flt.fits",
+    ):  # fmt: skip
+        path.touch()
+    (tmp_path / "round").symlink_to(tmp_path)
+    found = [path.relative_to(tmp_path).as_posix() for path in list_files(tmp_path, "flt", below=True)]
+    assert found == ["o1_flt.fits", "a/o2_flt.fits", "a2/o2_flt.fits", "a/b/c/o3_flt.fits.gz"]
+    assert list_files(tmp_path, "flt") == [tmp_path / "o1_flt.fits"]
+
+
+def test_a_folder_below_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Oracle: the answer of the file system, simulated because tests may run as root; the others are looked into."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}_flt.fits").touch()
+    iterdir = Path.iterdir
+
+    def locked(self: Path) -> Any:
+        if self == tmp_path / "a":
+            raise PermissionError(13, "Permission denied")
+        return iterdir(self)
+
+    monkeypatch.setattr(Path, "iterdir", locked)
+    assert list_files(tmp_path, "flt", below=True) == [tmp_path / "b" / "b_flt.fits"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path / 'a'}: cannot be looked into (Permission denied)"
+    ]
 
 
 @pytest.mark.golden

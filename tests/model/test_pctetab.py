@@ -96,6 +96,18 @@ def test_date_outside_every_epoch_lists_them(table: Pctetab) -> None:
         gap.epoch(58000.5)
 
 
+def test_last_epoch_is_held_but_not_for_ever(table: Pctetab) -> None:
+    """Oracle: its profiles, in whatever order the epochs stand; a Julian Date is a mistake, and so is a date before."""
+    first, second = replace(table.epochs[0], end_mjd=58000.0), replace(table.epochs[0], start_mjd=58001.0)
+    for epochs in ((first, second), (second, first)):
+        two = replace(table, epochs=epochs)
+        assert two.epoch(61999.9) is two.epoch(62000.0) is two.epoch(71999.0) is second
+        assert [two.holds_last_epoch(mjd) for mjd in (58000.5, 61999.9, 62000.0, 71999.0, 72000.0)] == [0, 0, 1, 1, 0]
+    for mjd in (0.0, 72000.0, 2457000.5, 1e9):
+        with pytest.raises(ReferenceFileError, match="no CHG_LEAK epoch covers .* check the date"):
+            table.epoch(mjd)
+
+
 @pytest.mark.parametrize("mjd", ["57000", None, float("nan"), True, float("inf")])
 def test_dates_are_numbers(table: Pctetab, mjd: object) -> None:
     """Oracle: the message."""

@@ -13,8 +13,15 @@ import gpucti
 from gpucti.backends import get_backend
 from gpucti.backends.base import trap_scale
 from gpucti.model.pctetab import Pctetab
-from support.scenes import SCENES, bright_repaired
-from support.tolerances import ELECTRONS, RUNAWAY_ELECTRONS, RUNAWAY_SCALE, RUNAWAY_SHARE, SCALE
+from support.scenes import SCENES, bright_repaired, whole_counts
+from support.tolerances import (
+    ELECTRONS,
+    ON_A_LEVEL_ELECTRONS,
+    RUNAWAY_ELECTRONS,
+    RUNAWAY_SCALE,
+    RUNAWAY_SHARE,
+    SCALE,
+)
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 
@@ -94,6 +101,33 @@ def test_every_column_repaired(factor: float) -> None:
         np.testing.assert_allclose(restored.scale[0], final, rtol=0, atol=RUNAWAY_SCALE)
         assert np.count_nonzero(apart > ELECTRONS) <= RUNAWAY_SHARE * apart.size
         assert apart.max() <= RUNAWAY_ELECTRONS
+
+
+@pytest.mark.parametrize("gain", [1.0, 4.016])
+def test_exact_zeros_may_fall_to_either_side(table: Pctetab, gain: float) -> None:
+    """Oracle: stis_cti's FixYCte on whole counts: apart in repaired columns only, by less than an electron.
+
+    Not at all where no pixel is exactly 0: with a count more in each, and with zeros that are 1e-6 e- off 0. Nor in the
+    forward model.
+    """
+    whole = whole_counts((1024, 64), np.random.default_rng(2)) * gain
+    off = np.where(whole == 0, np.random.default_rng(3).normal(0.0, 1e-6, whole.shape), whole)
+    options, traps = table.options(noise_model=0), table.traps(57000.0)
+    frac = np.array([table.time_scale(57000.0)])
+    scale = trap_scale(frac, np.ones(64), 1024)[0]
+    oracle = upstream.tables(table, 57000.0, options.shft_nit)
+    one = get_backend("numba")
+    for image, allowed in ((whole, ON_A_LEVEL_ELECTRONS), (whole + gain, ELECTRONS), (off, ELECTRONS)):
+        corrected, final = upstream.remove_cti(image, scale, oracle, options)
+        ours = one.remove_cti(image[np.newaxis], frac, np.ones(64), traps, options)
+        apart = np.abs(ours.signal[0] - corrected).max(axis=0)
+        repaired = (final != scale).any(axis=0)
+        assert apart[~repaired].max() <= ELECTRONS
+        assert apart.max() <= allowed
+        trailed = one.add_cti(image[np.newaxis], frac, np.ones(64), traps)[0]
+        np.testing.assert_allclose(
+            trailed, upstream.add_cti(image, scale, oracle, options.shft_nit), rtol=0, atol=ELECTRONS
+        )
 
 
 @pytest.mark.parametrize("shft_nit", [1, 4, 7])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
+import re
 import subprocess
 import sys
 import warnings
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import matplotlib as mpl
 import numpy as np
@@ -16,13 +20,15 @@ from astropy.io import fits
 from matplotlib import image as mpl_image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 import gpucti
 from gpucti import cli
-from gpucti.errors import InputError, MissingFileError, OutputExistsError
+from gpucti.errors import InputError, MissingFileError, OutputExistsError, SomeFailedError
 from gpucti.plots.extracted import read_spectra
-from gpucti.plots.style import plain, power_of_ten, unit_text
-from support.stis_files import change, digest, listing, stis_file, stis_hdus
+from gpucti.plots.style import file_label, plain, power_of_ten, unit_text
+from gpucti.plots.svg import with_palettes
+from support.stis_files import change, digest, listing, quiet_astropy, stis_file, stis_hdus
 
 N = 64
 FLUX_UNIT, RATE_UNIT = "erg/s/cm**2/Angstrom", "Counts/s"
@@ -170,6 +176,109 @@ def test_several_spectra(tmp_path: Path) -> None:
     assert below.get_ylabel() == "second − first"
 
 
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["x", "y"], ["x", "y"]),
+        (["A/science/x", "B/science/x"], ["A/…/x", "B/…/x"]),
+        (["A/x", "A/science/x", "y"], ["A/x", "science/x", "y"]),
+        (["A/1/x", "A/2/x", "B/1/x"], ["A/1/x", "2/x", "B/…/x"]),
+        (["A/1/x", "A/2/x", "B/1/x", "B/2/x"], ["A/1/x", "A/2/x", "B/1/x", "B/2/x"]),
+        (["here/../A/x", "B/x"], ["A/x", "B/x"]),
+    ],
+)
+def test_labels(names: list[str], labels: list[str]) -> None:
+    """Oracle: by hand: no two alike, and no longer than that takes."""
+    paths = [Path("/data") / f"{name}.fits" for name in names]
+    assert [file_label(path, paths) for path in paths] == labels
+
+
+def marks(axes: Axes) -> list[tuple[float, float]]:
+    """Return the heights of the rows of marks in points, and their size."""
+    height = axes.get_window_extent().height * 72 / axes.figure.dpi
+    rows = [line for line in axes.lines if line.get_marker() == "|"]
+    return [(row.get_ydata()[0] * height, row.get_markersize()) for row in rows]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 14])
+def test_rows_of_flags(count: int, tmp_path: Path) -> None:
+    """Oracle: each spectrum has a row of its own, below all spectra; the legend keeps off them."""
+    figure = gpucti.plot_files(table(tmp_path / "o1_x1d.fits", *[cells()] * count))
+    assert isinstance(figure, Figure)
+    figure.draw_without_rendering()
+    axes = panels(figure)[0]
+    rows = marks(axes)
+    assert len(rows) == count
+    assert all(other - row >= size for (row, size), (other, _) in zip(rows, rows[1:], strict=False))
+    height = axes.get_window_extent().height * 72 / figure.dpi
+    bottom, top = axes.get_ylim()
+    lowest = min(0.0, min(cells()["FLUX"][4:]) * 1e15)
+    assert rows[-1][0] + rows[-1][1] / 2 < height * (lowest - bottom) / (top - bottom)
+    legend = (axes.get_legend().get_window_extent().y0 - axes.get_window_extent().y0) * 72 / figure.dpi
+    assert rows[-1][0] + rows[-1][1] / 2 < legend
+
+
+def test_the_brightest_line_is_inside(tmp_path: Path) -> None:
+    """Oracle: lines of three pixels at a signal to noise of 240, whose errors are 30 times those beside them."""
+    given = cells() | {"FLUX": np.full(N, 1e-15), "ERROR": np.full(N, 2e-17)}
+    given["FLUX"][40:43] += np.array([0.5, 1.0, 0.5]) * 1.5e-13
+    given["ERROR"][40:43] = given["FLUX"][40:43] / 240
+    flat = given | {"FLUX": np.full(N, 1e-15)}
+    first, second = table(tmp_path / "o1_x1d.fits", flat), table(tmp_path / "o1_x1c.fits", given)
+    above, below = panels(gpucti.plot_files([first, second]))
+    for axes in (above, below):
+        assert max(curves(axes)[-1].get_ydata()) < axes.get_ylim()[1] < 1.3 * max(curves(axes)[-1].get_ydata())
+        assert all(len(line.get_xdata()) == 0 for line in axes.lines if line.get_marker() in ("^", "v"))
+
+
+def test_the_difference_says_what_it_cuts(tmp_path: Path) -> None:
+    """Oracle: a wild pixel up and one down are arrow heads in the panel of the difference."""
+    other = cells()
+    other["FLUX"] = other["FLUX"].copy()
+    other["FLUX"][[30, 50]] += np.array([1.0, -1.0]) * 1e-12
+    paths = [table(tmp_path / "o1_x1d.fits", cells()), table(tmp_path / "o1_x1c.fits", other)]
+    _, below = panels(gpucti.plot_files(paths))
+    places = {line.get_marker(): line.get_xdata().tolist() for line in below.lines if line.get_linestyle() == "None"}
+    assert places == {"^": [cells()["WAVELENGTH"][30]], "v": [cells()["WAVELENGTH"][50]]}
+
+
+def echelle(path: Path, orders: range) -> Path:
+    """Write a table with a row for each order, as those of the MAMAs are."""
+    hdus = stis_hdus(0, NEXTEND=1, OBSTYPE="SPECTROSCOPIC", DETECTOR="FUV-MAMA", OPT_ELEM="E140M", CENWAVE=1425)
+    rows = []
+    for order in orders:
+        row = cells() | {"WAVELENGTH": 149800.0 / order + 0.2 * np.arange(N)}
+        rows.append((order, *row.values()))
+    kinds = [("SPORDER", "i2"), *((name, "i2" if name == "DQ" else "f8", (N,)) for name in cells())]
+    hdu = fits.BinTableHDU(np.array(rows, dtype=kinds), name="SCI")
+    for name, unit in UNITS.items():
+        hdu.columns[name].unit = unit
+    hdu.header["SDQFLAGS"] = 31743
+    hdus.append(hdu)
+    hdus.writeto(path)
+    return path
+
+
+def test_echelle_spectra(tmp_path: Path) -> None:
+    """Oracle: all orders are one curve, neighbours in two shades, with one row of flags; one order is compared."""
+    first = echelle(tmp_path / "o1_x1d.fits", range(86, 130))
+    second = echelle(tmp_path / "o2_x1d.fits", range(86, 130))
+    [axes] = panels(gpucti.plot_files([first, second]))
+    assert len(curves(axes)) == 88
+    assert [text.get_text().strip() for text in axes.get_legend().get_texts()] == [
+        "o1_x1d, orders 86 to 129", "o2_x1d, orders 86 to 129", "flagged pixels in the box",
+    ]  # fmt: skip
+    colours = [mpl.colors.to_hex(curve.get_color()) for curve in curves(axes)]
+    assert len(set(colours)) == 4 and colours[0] != colours[1] != colours[2] == colours[0]
+    assert len(marks(axes)) == 2
+    assert axes.get_title(loc="left") == "FUV-MAMA   E140M 1425 Å"
+    above, _ = panels(gpucti.plot_files([first, second], order=100))
+    assert above.get_legend().get_texts()[0].get_text() == " o1_x1d, order 100"
+    np.testing.assert_allclose(curves(above)[0].get_xdata(), 1498.0 + 0.2 * np.arange(N))
+    with pytest.raises(InputError, match="there is no spectral order 85; it has 86 to 129"):
+        gpucti.plot_files(first, order=85)
+
+
 def test_columns_and_ranges(tmp_path: Path) -> None:
     """Oracle: the table; without FLUXCORR the net counts are drawn, without wavelengths over pixels."""
     path = table(tmp_path / "o1_x1d.fits", cells())
@@ -275,6 +384,32 @@ def test_output(suffix: str, tmp_path: Path) -> None:
     gpucti.plot_files(path, target, overwrite=True)
     assert digest(path) == before
     assert listing(tmp_path) == sorted(["o1_x1d.fits", target.name])
+
+
+@pytest.mark.slow
+def test_vector_pictures_are_small(tmp_path: Path) -> None:
+    """Oracle: below a megabyte for a whole frame of noise; the text is text; no pixel of an SVG is another."""
+    path = stis_file(tmp_path / "o1_flt.fits", shape=(1024, 1024), TARGNAME="NOISE")
+    for given in ({}, {"flags": True}):
+        for suffix in ("pdf", "svg"):
+            target = tmp_path / f"a.{suffix}"
+            gpucti.plot_files(path, target, overwrite=True, **given)
+            assert 100_000 < target.stat().st_size < 1_000_000, (suffix, given)
+    assert b"NOISE" in target.read_bytes()
+    figure = gpucti.plot_files(path, dpi=50)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="svg", dpi=50)  # type: ignore[union-attr]
+    small = with_palettes(stream.getvalue())
+    for before, after in zip(images_in(stream.getvalue()), images_in(small), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert with_palettes(small) == small
+
+
+def images_in(svg: bytes) -> list[np.ndarray]:
+    """Return the pixels of the images in an SVG."""
+    found = re.findall(rb'data:image/png;base64,([^"]+)"', svg)
+    assert found
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(text))).convert("RGBA")) for text in found]
 
 
 def test_nothing_global_is_touched(tmp_path: Path) -> None:
@@ -387,6 +522,9 @@ def test_refusals(tmp_path: Path) -> None:
         (image, {"imset": 0}, "imset is 0"),
         (image, {"imset": True}, "imset is True"),
         (image, {"dpi": 5}, "dpi is 5"),
+        (image, {"order": 1}, "order is 1, but"),
+        (spectrum, {"order": 0}, "order is 0"),
+        (spectrum, {"order": 2}, "there is no spectral order 2; it has 1"),
         (stis_file(tmp_path / "many_flt.fits", 13), {}, "13 image sets do not fit into one picture"),
         (table(tmp_path / "many_x1d.fits", *[cells()] * 15), {}, "15 spectra cannot be told apart"),
     ]
@@ -396,6 +534,58 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError):
         gpucti.plot_files(tmp_path / "gone.fits")
     assert listing(tmp_path) == sorted([*before, "many_flt.fits", "many_x1d.fits"])
+
+
+def test_one_bad_file_costs_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Oracle: the good ones are drawn, the picture and the error name the others, the command ends with 1."""
+    good = table(tmp_path / "o1_x1d.fits", cells())
+    bad = tmp_path / "o1_asn.fits"
+    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(np.zeros(2, dtype=[("A", "f4")]))]).writeto(bad)
+    cut = tmp_path / "o3_x1d.fits"
+    cut.write_bytes(good.read_bytes()[:6000])
+    target = tmp_path / "a.png"
+    with quiet_astropy(), pytest.raises(SomeFailedError) as caught:
+        gpucti.plot_files([good, bad, cut], target)
+    assert [failure.item for failure in caught.value.failures] == [str(bad), str(cut)]
+    assert caught.value.done == (target,) and target.is_file()
+    assert caught.value.failures[0].reason.startswith("is an association table; expected images")
+    with pytest.warns(UserWarning, match="not drawn: .*o1_asn.fits: is an association table"):
+        figure = gpucti.plot_files([good, bad])
+    assert len(curves(panels(figure)[0])) == 1
+    assert figure.get_supxlabel() == "not drawn: o1_asn"  # type: ignore[union-attr]
+    assert cli.main(["plot", str(good), str(bad), "-o", str(target), "--overwrite"]) == 1
+    out, err = capsys.readouterr()
+    assert out == f"{target} written\n" and "1 of 2 could not be treated" in err and "o1_asn.fits: is an" in err
+    target.unlink()
+    with pytest.raises(
+        InputError, match=r"none of the 2 files can be drawn:\n.*asn.*\n.*x1d.fits: there is no spectrum"
+    ):
+        gpucti.plot_files([bad, good], target, imset=2)
+    assert not target.exists()
+    image = stis_file(tmp_path / "o1_flt.fits")
+    far = stis_file(tmp_path / "o2_flt.fits", shape=(90, 80))
+    with pytest.raises(SomeFailedError, match="o1_flt.fits: nothing lies in the range"):
+        gpucti.plot_files([image, far], target, xrange=(50, 60))
+
+
+@pytest.mark.parametrize(
+    ("name", "cards", "what"),
+    [
+        ("o1_spt", {"FILETYPE": "SPT"}, "a support file"),
+        ("o1_jit", {"FILETYPE": "JTB"}, "a jitter table"),
+        ("o1_trl", {}, "a trailer"),
+        ("x_lmp", {"FILETYPE": "LAMP TABLE", "USEAFTER": "Oct 01 1996"}, "the reference table LAMPTAB"),
+    ],
+)
+def test_what_there_is_nothing_to_draw_of(name: str, cards: dict[str, str], what: str, tmp_path: Path) -> None:
+    """Oracle: the archive's FILETYPE and suffixes; a reference table of wavelengths and fluxes is no spectrum."""
+    hdus = fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(np.zeros(2, dtype=[("WAVELENGTH", "f4"), ("A", "f4")]))])
+    if cards.get("FILETYPE") != "LAMP TABLE":
+        hdus[1].columns["WAVELENGTH"].name = "B"
+    hdus[0].header.update(cards)
+    hdus.writeto(tmp_path / f"{name}.fits")
+    with pytest.raises(InputError, match=f"is {what}.*; expected images"):
+        gpucti.plot_files(tmp_path / f"{name}.fits")
 
 
 def test_words() -> None:
@@ -454,6 +644,38 @@ def test_window(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert "there is no display for a window; name a picture to write, -o FILE.png." in done.stderr
+
+
+@pytest.mark.parametrize(
+    "backend",
+    ["module://matplotlib_inline_that_is_not_here.backend_inline", pytest.param("nonsense", marks=pytest.mark.slow)],
+)
+def test_mplbackend_of_a_notebook(backend: str, tmp_path: Path) -> None:
+    """Oracle: pictures are written whatever MPLBACKEND says; a window is one line; in Python the variable is named."""
+    path = table(tmp_path / "o1_x1d.fits", cells())
+    environment = os.environ | {"MPLBACKEND": backend}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        call = [sys.executable, *arguments]
+        return subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
+
+    done = run("-m", "gpucti", "plot", str(path), "-o", str(tmp_path / "a.png"))
+    assert (done.returncode, done.stderr) == (0, "") and (tmp_path / "a.png").stat().st_size > 1000
+    done = run("-m", "gpucti", "plot", str(path))
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "name a picture to write, -o FILE.png." in done.stderr.splitlines()[-1]
+    done = run("-c", f"import gpucti; gpucti.plot_files({str(path)!r}, {str(tmp_path / 'b.png')!r})")
+    if done.returncode:  # matplotlib refuses to be imported
+        assert "GpuctiError: matplotlib is installed but cannot be imported (" in done.stderr.splitlines()[-1]
+        assert "unset MPLBACKEND" in done.stderr.splitlines()[-1]
+
+
+def test_without_matplotlib(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Oracle: one line says what to install."""
+    path = table(tmp_path / "o1_x1d.fits", cells())
+    with mock.patch.dict(sys.modules, {"matplotlib": None, "matplotlib.figure": None}):
+        assert cli.main(["plot", str(path), "-o", str(tmp_path / "a.png")]) == 1
+    assert capsys.readouterr().err.endswith("; pip install matplotlib\n")
 
 
 def test_settings_of_matplotlib_are_left_alone(tmp_path: Path) -> None:

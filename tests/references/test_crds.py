@@ -341,3 +341,82 @@ def test_the_sums_of_the_rules_are_right() -> None:
         (mine,) = (line for line in lines if "sha1sum" in line)
         rest = "".join(line for line in lines if line is not mine)
         assert hashlib.sha1(rest.encode()).hexdigest() in mine
+
+
+# ---- variables that cannot be right ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("CRDS_SERVER_URL", "https://jwst-crds.stsci.edu", "the server of JWST; expected https://hst-crds.stsci.edu"),
+        ("CRDS_SERVER_URL", "https://roman-crds.stsci.edu", "the server of ROMAN"),
+        ("CRDS_SERVER_URL", "hst-crds.stsci.edu", "expected an address without user"),
+        ("CRDS_SERVER_URL", "https://me:word@hst-crds.stsci.edu", "it is 'https://hst-crds.stsci.edu'"),
+        ("CRDS_CONTEXT", "jwst_1234.pmap", "rules of JWST; expected rules of HST"),
+        ("CRDS_CONTEXT", "jwst-operational", "rules of JWST"),
+        ("CRDS_MODE", "nonsense", "expected one of auto, local, remote, s3"),
+        ("CRDS_PATH", "~nobody-of-this-name/cache", "there is no such user"),
+    ],
+)
+def test_variables_that_cannot_be_right(tmp_path: Path, variable: str, value: str, said: str) -> None:
+    """Oracle: the message names the variable, its value and what is expected; nothing is asked or made."""
+    with pytest.raises(InputError, match=f"^{variable}: it is ") as refused:
+        crds_setup(variables(**{variable: value}), tmp_path / "ref")
+    assert said in str(refused.value) and "word" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_variables_of_another_observatory_that_do_no_harm(tmp_path: Path) -> None:
+    """Oracle: CRDS is told that it is HST; an address that means that nobody is asked is not looked at."""
+    env = variables(CRDS_OBSERVATORY="jwst", CRDS_SERVER_URL="https://jwst-serverless.stsci.edu", CRDS_MODE="local")
+    assert crds_setup(env, tmp_path).environment["CRDS_OBSERVATORY"] == "hst"
+    assert crds_setup(variables(CRDS_CONTEXT="hst-operational"), tmp_path).environment["CRDS_CONTEXT"]
+
+
+def test_folders_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: what a shell makes of ~; a folder of that name is not made."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    setup = crds_setup(variables(CRDS_PATH="~/cache", oref="~/cache/references/hst/stis/"), tmp_path / "ref")
+    assert setup.cache == tmp_path / "cache" and setup.oref == tmp_path / "cache" / "references" / "hst" / "stis"
+    assert setup.environment["oref"] == f"{setup.oref}{os.sep}"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CRDS_CONTEXT", "hst_9999.pmap"),
+        pytest.param("CRDS_CONTEXT", "foo", marks=pytest.mark.slow),
+        pytest.param("CRDS_CLIENT_RETRY_COUNT", "many", marks=pytest.mark.slow),
+        pytest.param("CRDS_VERBOSITY", "foo", marks=pytest.mark.slow),
+        pytest.param("CRDS_DOWNLOAD_CHECKSUMS", "foo", marks=pytest.mark.slow),
+    ],
+)
+def test_variables_that_only_crds_can_judge(server: CrdsServer, tmp_path: Path, variable: str, value: str) -> None:
+    """Oracle: whatever CRDS says of them, the message names the variable; a proxy that is set is not blamed."""
+    more = {variable: value, "https_proxy": "http://proxy:1"}
+    with pytest.raises(ReferenceFileError, match=f"CRDS has no answer: .*check the variables.*{variable}") as failed:
+        ask(variables(**server.environment(tmp_path / "cache") | more), tmp_path, tries=1)
+    assert "proxy" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        pytest.param(
+            "htps://me:word@proxy", r"\(http_proxy is .htps://proxy.; expected the address", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "http://me:word@127.0.0.1:9", r"\(asked by way of the proxy in http_proxy\)", marks=pytest.mark.slow
+        ),
+    ],
+    ids=["none", "one"],
+)
+def test_proxies(tmp_path: Path, value: str, said: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Oracle: a server that cannot be reached by way of a proxy: the variable is named, its password is not."""
+    env = variables(
+        CRDS_SERVER_URL="http://127.0.0.2:8", CRDS_PATH=str(tmp_path / "cache"), http_proxy=value, no_proxy=""
+    )
+    with caplog.at_level("DEBUG"), pytest.raises(ReferenceFileError, match=said) as failed:
+        ask(env, tmp_path, timeout=1)
+    assert "word" not in str(failed.value) + caplog.text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gpucti.references.names import resolve_reference
+from gpucti.references.names import missing_remedy, resolve_reference, run_environment
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,34 @@ def test_variables_that_name_variables(tmp_path: Path, name: str, found: str | N
         "dangling": "$nothing/ref/",
     }
     assert resolve_reference(name, tmp_path, environment) == (None if found is None else tmp_path / found)
+
+
+def test_a_folder_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: what a shell makes of ~ where it stands without quotes."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "refs").mkdir()
+    (tmp_path / "refs" / "x.fits").touch()
+    found = tmp_path / "refs" / "x.fits"
+    for value in ("~/refs", "~/refs/"):
+        assert resolve_reference("oref$x.fits", Path(), {"oref": value}) == found
+        assert resolve_reference("otab$x.fits", Path(), {"otab": "$oref/.", "oref": value}) == found
+        monkeypatch.setenv("oref", value)
+        assert run_environment(None)["oref"] == f"{tmp_path}{value[1:]}"
+        assert run_environment(Path(value))["oref"] == f"{tmp_path / 'refs'}/"
+    assert resolve_reference("oref$x.fits", Path(), {"oref": "~nobody-of-this-name/refs"}) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "environment", "said"),
+    [
+        (["oref$x.fits"], {}, "oref is not set: give --oref FOLDER"),
+        (["oref$x.fits", "$oref/y.fits"], {"oref": "/r/"}, "oref is /r/: fetch them, or give --oref FOLDER"),
+        (["otab$x.fits"], {}, "otab is not set: take today's names (--crds_update), or set it (export otab="),
+        (["otab$x.fits"], {"otab": "/t/"}, "otab is /t/: fetch them, or take today's names (--crds_update)"),
+        (["otab$x.fits", "oref$y.fits"], {}, "; oref is not set"),
+        (["x.fits", ""], {}, "put names of files into the headers"),
+    ],
+)  # fmt: skip
+def test_what_to_do_about_missing_files(names: list[str], environment: dict[str, str], said: str) -> None:
+    """Oracle: the variables in the names, each with whether it is set."""
+    assert said in missing_remedy(names, environment)

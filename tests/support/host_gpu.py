@@ -27,6 +27,9 @@ class HostGpu:
         self.multiprocessors = multiprocessors
         self.launched = []
 
+    def describe(self):
+        return "the host"
+
     def active(self):
         return contextlib.nullcontext()
 

@@ -40,5 +40,5 @@ def run(
     return subprocess.run(
         [sys.executable, "-c", script, *map(str, arguments)],
         env={**os.environ, "LD_PRELOAD": os.fspath(preloaded), "PYTHONPATH": path, **refusals},
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip

@@ -24,6 +24,14 @@ def bright_repaired(shape: tuple[int, int], rng: np.random.Generator) -> np.ndar
     return image
 
 
+def whole_counts(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Return whole electrons, most of them 0, and cosmic rays: the one kind of frame with charge exactly on a level."""
+    image = rng.poisson(0.3, shape).astype(float)
+    hit = rng.random(shape) < 0.002
+    image[hit] = np.round(10 ** rng.uniform(2, 5, np.count_nonzero(hit)))
+    return image
+
+
 #: The frames of real life (issue: exact against stis_cti), electrons in readout orientation.
 SCENES: dict[str, Scene] = {
     "dark": lambda shape, rng: _noisy(simulate.dark(shape, rng), rng),

@@ -95,10 +95,11 @@ def basic2d(
     for n in good:
         frame = calibration.frame(n)
         calibration.run(frame, first=not imsets)
-        if statistics:
-            do_statistics(*frame.pixels, frame.sdqflags, *frame.headers[:2], backend.xp)
         sci, err, dq = (np.ascontiguousarray(backend.asnumpy(array)) for array in frame.pixels)
         imsets.append(ImageSet(sci, err, dq, frame.headers))
+        imsets[-1].drop_statistics()
+        if statistics:
+            do_statistics(*frame.pixels, frame.sdqflags, *frame.headers[:2], backend.xp)
     return replace(exposure, primary=primary, imsets=tuple(imsets))
 
 

@@ -29,11 +29,14 @@ class Spectra:
         By kind: ``sx1`` or ``x1d``.
     omitted : dict
         Why something that the header asks for was not done, by kind of product or by what it is about.
+    doubts : list of str
+        What was done and may be wrong.
     """
 
     images: dict[str, Exposure]
     tables: dict[str, ExtractedSpectra] = field(default_factory=dict)
     omitted: dict[str, str] = field(default_factory=dict)
+    doubts: list[str] = field(default_factory=list)
 
 
 def make_spectra(
@@ -80,11 +83,11 @@ def make_spectra(
                     made.omitted[kind] = "the shift of the spectrum is not known"
             return made
         for name in shifts.missing:
-            made.omitted[name] = (
+            made.doubts.append(
                 f"{name} is not found in the wavecal {shifts.name} (the trailer says why): 0 is taken, as in CalSTIS"
             )
         if shifts.likeness < LIKELY:
-            made.omitted["lines"] = (
+            made.doubts.append(
                 f"SHIFTA1 may be wrong, and with it the wavelengths: the wavecal {shifts.name} hardly shows the "
                 f"lines of its lamp (correlation {shifts.likeness:.2f}); the best fit is taken, as in CalSTIS"
             )

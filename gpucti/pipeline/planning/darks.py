@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from astropy.io import fits
@@ -13,6 +15,7 @@ from astropy.io import fits
 from gpucti.calibration.reffiles import HeaderReferences
 from gpucti.correction.provenance import RECIPE, recipe
 from gpucti.darks.anneals import AnnealPeriod
+from gpucti.darks.superdarks import require_component
 from gpucti.darks.weeks import (
     DarkFile,
     DarkSelection,
@@ -25,7 +28,7 @@ from gpucti.darks.weeks import (
     weekdark_name,
     weeks,
 )
-from gpucti.errors import InputError, MissingDarksError, ReferenceFileError
+from gpucti.errors import Failure, GpuctiError, InputError, MissingDarksError, ReferenceFileError
 from gpucti.io.exposure import ExposureHeaders
 from gpucti.io.fitsfile import find_file, read_hdus
 from gpucti.io.headers import start_time
@@ -44,6 +47,24 @@ class DarkNeed(NamedTuple):
     period: AnnealPeriod
 
 
+class DarksFound(NamedTuple):
+    """The component darks on disk.
+
+    Attributes
+    ----------
+    files : mapping
+        Those that can be read, by exposure.
+    unreadable : set of str
+        Exposures of the others; told of already.
+    unusable : mapping
+        Why a dark cannot be used, as the run found out when it came to its pixels, by path.
+    """
+
+    files: Mapping[str, DarkFile]
+    unreadable: Set[str] = frozenset()
+    unusable: Mapping[Path, str] = MappingProxyType({})
+
+
 class SuperdarkPlan(NamedTuple):
     """What `plan_superdarks` found out.
 
@@ -52,7 +73,7 @@ class SuperdarkPlan(NamedTuple):
     tasks : tuple of SuperdarkTask
         Each basedark before its weekdarks.
     of : mapping
-        The super-dark of each science exposure, by path.
+        The super-dark of each science exposure that can have one, by path.
     missing, unneeded
         See `gpucti.pipeline.planning.tasks.Plan`.
     """
@@ -69,13 +90,17 @@ NO_SUPERDARKS = SuperdarkPlan((), {}, (), ())
 
 def plan_superdarks(
     needs: Sequence[DarkNeed],
-    found: Mapping[str, DarkFile],
+    found: DarksFound,
     folders: Folders,
     options: RunOptions,
     tools: Tools,
     problems: Problems,
 ) -> SuperdarkPlan:
-    """Plan the super-darks that these exposures need, period by period and amplifier by amplifier."""
+    """Plan the super-darks that these exposures need, period by period and amplifier by amplifier.
+
+    What is wrong with a dark, a period or a super-dark leaves out the exposures that need it. Missing darks are a
+    problem of the whole run, unless they are to be ignored or fetched.
+    """
     planner = _SuperdarkPlanner(folders, options, tools, problems, os.access(folders.darks, os.W_OK | os.X_OK))
     if not planner.darks_writable:
         problems.note(f"{folders.darks} cannot be written to: corrected darks go to {folders.ref / DARKS_ELSEWHERE}")
@@ -83,17 +108,20 @@ def plan_superdarks(
     for need in needs:
         groups.setdefault((need.period, need.headers.amp), []).append(need.headers)
     selections: dict[tuple[AnnealPeriod, str], DarkSelection] = {}
+    spoilt: dict[tuple[AnnealPeriod, str], list[str]] = {}
     for period, amp in groups:
-        with problems.collecting():
-            selections[period, amp] = select_darks(period, amp, found)
+        files, bad = planner.usable(period, amp, found)
+        selection = select_darks(period, amp, files)
+        missing = tuple(name for name in selection.missing if name not in bad)
+        selections[period, amp], spoilt[period, amp] = replace(selection, missing=missing), bad
     with problems.collecting():
         if not options.ignore_missing and not options.download:
             require_complete(selections.values(), folders.darks)
     tasks: list[SuperdarkTask] = []
     of: dict[Path, SuperdarkTask] = {}
     for key, selection in selections.items():
-        with problems.collecting():
-            more, of_exposures = planner.of_selection(selection, groups[key])
+        with planner.needed_by(groups[key], f"anneal period {selection.period.start_date}, amplifier {key[1]}"):
+            more, of_exposures = planner.of_selection(selection, spoilt[key], groups[key])
             tasks += more
             of |= of_exposures
     unneeded = [Unneeded(*item) for selection in selections.values() for item in selection.left_out.items()]
@@ -111,8 +139,54 @@ class _SuperdarkPlanner:
     darks_writable: bool
     dark_tasks: dict[Path, DarkTask] = field(default_factory=dict)  # one of each dark, whatever it is used for
 
+    def usable(self, period: AnnealPeriod, amp: str, found: DarksFound) -> tuple[dict[str, DarkFile], list[str]]:
+        """Return the files of the darks of a period that can be used, and the names of those that cannot."""
+        files: dict[str, DarkFile] = {}
+        bad: list[str] = []
+        for dark in period.darks:
+            file = found.files.get(dark.exposure)
+            needed = dark.why_not_needed(amp) is None
+            if file is None:
+                if needed and dark.exposure in found.unreadable:
+                    bad.append(dark.exposure)
+                continue
+            try:
+                if not dark.too_short:
+                    self._require_usable(file, amp, found.unusable)
+                files[dark.exposure] = file
+            except (GpuctiError, OSError) as error:
+                if needed:
+                    bad.append(dark.exposure)
+                    self.problems.fail(Failure.of(file.path, error))
+        return files, bad
+
+    def _require_usable(self, file: DarkFile, amp: str, unusable: Mapping[Path, str]) -> None:
+        """Raise for a dark that cannot be used, as far as its headers tell, or as the run has found out."""
+        file.require_usable()
+        if file.amp != amp:
+            return
+        if file.path in unusable:
+            raise InputError(unusable[file.path], where=file.path)
+        _ = file.gain, file.start, file.darkfile  # each raises for a bad keyword
+        if not self._dark(file).reuse:
+            file.headers.require_trimmed()
+            file.headers.require_uncorrected()
+            require_component(file.headers)
+
+    @contextmanager
+    def needed_by(self, exposures: Iterable[ExposureHeaders], about: str) -> Iterator[None]:
+        """Leave out the exposures if the block, which is about what they need, ends with an error."""
+        try:
+            yield
+        except (GpuctiError, OSError) as error:
+            where = error.where if isinstance(error, GpuctiError) else ""
+            cause = Failure.of(where or about, error)
+            self.problems.fail(cause)
+            for headers in exposures:
+                self.problems.follow(headers.path, f"its super-dark cannot be made (see {cause.item})")
+
     def of_selection(
-        self, selection: DarkSelection, exposures: Sequence[ExposureHeaders]
+        self, selection: DarkSelection, spoilt: Sequence[str], exposures: Sequence[ExposureHeaders]
     ) -> tuple[list[SuperdarkTask], dict[Path, SuperdarkTask]]:
         """Return the super-darks of one anneal period and amplifier, and which of them each exposure needs."""
         period, amp = selection.period, selection.amp
@@ -121,15 +195,34 @@ class _SuperdarkPlanner:
                 return [], {}  # told of already, or fetched first
             names = ", ".join(selection.missing)
             self.problems.note(f"anneal period {period.start_date}: made without missing darks ({names})")
+        if spoilt and not self.options.ignore_missing:
+            names = ", ".join(spoilt)
+            for headers in exposures:
+                self.problems.follow(
+                    headers.path,
+                    f"its super-dark cannot be made: darks of the anneal period {period.start_date} cannot be used "
+                    f"({names}); mend or replace them, or do without (--ignore_missing)",
+                )
+            return [], {}
+        if spoilt:
+            names = ", ".join(spoilt)
+            self.problems.note(f"anneal period {period.start_date}: made without darks that cannot be used ({names})")
         self._require_combinable(selection)
         all_weeks = weeks(period, selection.used, amp)
-        week = {headers.path: _week(headers, all_weeks) for headers in exposures}
+        week: dict[Path, Week] = {}
+        for headers in exposures:
+            with self.problems.leaving_out(headers.path):
+                week[headers.path] = week_of(start_time(headers.cards), all_weeks)
         chosen = all_weeks if self.options.all_weeks else [each for each in all_weeks if each in week.values()]
         darks = [self._dark(dark) for dark in selection.used]
         basedark = self._superdark(basedark_name(amp, period), period, amp, darks, None)
-        of_week = {each.number: self._weekdark(each, period, amp, darks, basedark) for each in chosen}
+        of_week: dict[int, SuperdarkTask] = {}
+        for each in chosen:
+            with self.needed_by([headers for headers in exposures if week.get(headers.path) is each], each.name):
+                of_week[each.number] = self._weekdark(each, period, amp, darks, basedark)
         base = [basedark] if any(task.basedark is basedark for task in of_week.values()) else []
-        return [*base, *of_week.values()], {path: of_week[each.number] for path, each in week.items()}
+        of = {path: of_week[each.number] for path, each in week.items() if each.number in of_week}
+        return [*base, *of_week.values()], of
 
     def _require_combinable(self, selection: DarkSelection) -> None:
         """Raise unless the darks of a period can be combined."""
@@ -257,11 +350,3 @@ class _SuperdarkPlanner:
 
 
 _ABSENT, _FOREIGN = "not there", "not made by gpucti"
-
-
-def _week(headers: ExposureHeaders, all_weeks: Sequence[Week]) -> Week:
-    """Return the week in which an exposure was taken."""
-    try:
-        return week_of(start_time(headers.cards), all_weeks)
-    except InputError as error:
-        raise error.at(headers.path) from error

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Unpack
 
 from gpucti.archive.download import darks_on_disk
@@ -19,26 +20,27 @@ from gpucti.calibration.reffiles import References
 from gpucti.correction.provenance import Provenance
 from gpucti.darks.anneals import SAVED_NAME, AnnealPeriod, Dark, period_of, read_anneals
 from gpucti.darks.weeks import DarkFile, find_darks
-from gpucti.errors import InputError, MissingFileError
+from gpucti.errors import Failure, InputError, MissingFileError
 from gpucti.io.exposure import ExposureHeaders
 from gpucti.io.headers import last_pctetab, read_primary, start_time
 from gpucti.io.inputs import first_existing
-from gpucti.io.selection import Candidate, find_science
+from gpucti.io.selection import root_of
 from gpucti.model.pctetab import Pctetab
 from gpucti.pipeline.options import RunArguments, RunOptions
-from gpucti.pipeline.planning.darks import NO_SUPERDARKS, DarkNeed, plan_superdarks
+from gpucti.pipeline.planning.darks import NO_SUPERDARKS, DarkNeed, DarksFound, plan_superdarks
+from gpucti.pipeline.planning.exposures import find_candidates, note_doubts, usable_exposures, with_references
 from gpucti.pipeline.planning.problems import Problems
 from gpucti.pipeline.planning.references import update_references
 from gpucti.pipeline.planning.science import (
     DarkSources,
     dark_sources,
     plan_science,
-    require_science_folder,
     waiting_task,
 )
 from gpucti.pipeline.planning.tasks import Folders, Plan, ScienceTask, SuperdarkTask, Tools
+from gpucti.pipeline.planning.unusable import remembered
 from gpucti.references.crds import CrdsSetup, crds_setup
-from gpucti.references.names import missing_remedy, run_environment
+from gpucti.references.names import run_environment
 
 
 def plan(
@@ -49,7 +51,8 @@ def plan(
 ) -> Plan:
     """Return what `correct` would do with these folders and options; nothing is written.
 
-    What stands in the way is collected in ``Plan.problems`` and does not raise.
+    What stands in the way of everything is collected in ``Plan.problems``, what cannot be made in ``Plan.failures``;
+    neither raises.
 
     Parameters
     ----------
@@ -72,7 +75,7 @@ def plan(
         beside / "darks" if dark_dir is None else Path(dark_dir),
         beside / "ref" if ref_dir is None else Path(ref_dir),
     )
-    return _plan(folders, RunOptions(**options), None)
+    return _concluded(*_plan(folders, RunOptions(**options), None))
 
 
 def replan(before: Plan, anneals: tuple[AnnealPeriod, ...]) -> Plan:
@@ -80,22 +83,56 @@ def replan(before: Plan, anneals: tuple[AnnealPeriod, ...]) -> Plan:
 
     The archive is not asked again, and neither raw exposures nor reference files are read again.
     """
-    return _plan(before.folders, replace(before.options, download=False), anneals, before)
+    return _concluded(*_plan(before.folders, replace(before.options, download=False), anneals, before))
+
+
+def replan_without(before: Plan, unusable: Mapping[Path, str]) -> Plan:
+    """Return the plan of what is left to do if some darks turned out to be unusable while the run was going on.
+
+    What was made in the meantime is reused, and nothing is removed again. That no exposure is left is no problem.
+    """
+    options = replace(before.options, clean=False, clean_all=False)
+    plan, problems = _plan(before.folders, options, before.anneals, before, unusable)
+    failures = (*problems.failures, *problems.following)
+    return replace(plan, problems=tuple(problems.found), failures=failures)
+
+
+def _concluded(plan: Plan, problems: Problems) -> Plan:
+    """Return the plan with what stands in its way; that is all that cannot be made, if no exposure can."""
+    failures = (*problems.failures, *problems.following)
+    if problems.found or (failures and not plan.science):
+        causes = problems.failures or failures
+        return replace(plan, problems=(*problems.found, *map(str, causes)))
+    return replace(plan, failures=failures)
 
 
 def _plan(
-    folders: Folders, options: RunOptions, anneals: tuple[AnnealPeriod, ...] | None, before: Plan | None = None
-) -> Plan:
-    """Return the plan, with the periods of `anneals` and the tools and raw files of `before` where they are known."""
+    folders: Folders,
+    options: RunOptions,
+    anneals: tuple[AnnealPeriod, ...] | None,
+    before: Plan | None = None,
+    unusable: Mapping[Path, str] = MappingProxyType({}),
+) -> tuple[Plan, Problems]:
+    """Return the plan, and what was found on the way.
+
+    The periods of `anneals`, and the tools and raw files of `before`, are taken where they are known. `unusable` says
+    of darks why they cannot be used.
+    """
     problems = Problems()
     environment, crds = _environment(folders, options, problems)
     known = None if before is None else before.tools
     tools = known or _tools(folders, options, environment, problems)
-    candidates = _candidates(folders.science, options, problems) if before is None else before.candidates
-    begun = Plan(folders, options, tools, candidates)
-    exposures = _exposures(begun, problems)
-    done = begun if tools is None else _work(begun, tools, exposures, anneals, crds, problems)
-    return replace(done, notes=tuple(problems.notes), problems=tuple(problems.found))
+    if before is None:
+        candidates = find_candidates(folders.science, options, problems)
+        faulty = tuple(problems.failures)
+    else:
+        candidates, faulty = before.candidates, before.faulty
+        for failure in faulty:
+            problems.fail(failure)
+    begun = Plan(folders, options, tools, candidates, faulty)
+    exposures = usable_exposures(begun, problems)
+    done = begun if tools is None else _work(begun, tools, exposures, anneals, crds, unusable, problems)
+    return replace(done, notes=tuple(problems.notes)), problems
 
 
 def _environment(
@@ -134,72 +171,46 @@ def _pctetab(folders: Folders, options: RunOptions) -> Pctetab:
     return Pctetab.default() if there is None else Pctetab.read(there)
 
 
-def _candidates(folder: Path, options: RunOptions, problems: Problems) -> tuple[Candidate, ...]:
-    """Return the raw files of a folder that products can be written to."""
-    try:
-        require_science_folder(folder)
-    except InputError as error:
-        problems.add(error)
-        return ()
-    if not os.access(folder, os.W_OK | os.X_OK):
-        problems.add(f"{folder}: cannot be written to, and products go beside the raw files; copy those elsewhere")
-    with problems.collecting():
-        candidates = find_science(folder, allow=options.allow, crds_update=options.crds_update)
-        if not candidates and not problems.found:
-            raise MissingFileError("no *_raw.fits files", where=folder)
-        return tuple(candidates)
-    return ()
-
-
-def _exposures(begun: Plan, problems: Problems) -> list[ExposureHeaders]:
-    """Return the exposures that can be corrected."""
-    exposures: list[ExposureHeaders] = []
-    for candidate in begun.candidates:
-        if candidate.reason is None:
-            with problems.collecting():
-                headers = candidate.require_headers()
-                headers.require_uncorrected()
-                exposures.append(headers)
-    if begun.candidates and not exposures and not problems.found:
-        reasons = "".join(f"\n  {refused.path.name}: {refused.reason}" for refused in begun.refused)
-        folder = begun.folders.science
-        problems.add(MissingFileError(f"none of the raw files can be corrected{reasons}", where=folder))
-    return exposures
-
-
 def _work(
     begun: Plan,
     tools: Tools,
     exposures: Sequence[ExposureHeaders],
     anneals: tuple[AnnealPeriod, ...] | None,
     crds: CrdsSetup | None,
+    unusable: Mapping[Path, str],
     problems: Problems,
 ) -> Plan:
     """Return a plan with what is to be done for these exposures."""
     folders, options = begun.folders, begun.options
     sources = dark_sources(exposures, folders, tools.references.environment, problems)
+    exposures = _left(exposures, problems)
     starts = _starts([headers for headers in exposures if headers.path in sources.of_run], problems)
     periods = _periods(list(starts.values()), anneals, folders, options, problems)
     period_by_path = _periods_by_path(starts, periods, problems)
     needed_periods = list(dict.fromkeys(period_by_path.values()))
+    exposures = _left(exposures, problems)
 
-    found = _found_darks(needed_periods, folders, options, problems)
+    found, unreadable = _found_darks(needed_periods, folders, options, problems)
     unfetched: Mapping[str, str] = {}
     if crds is not None:
         updates = update_references(exposures, sources.users, found or {}, needed_periods, tools.engine, crds, problems)
         exposures, unfetched = updates.exposures, updates.unfetched
         found = None if found is None else updates.darks
+    exposures = with_references(exposures, sources.of_run, unfetched, tools, problems)
     superdarks = NO_SUPERDARKS
     if found is not None:
         needs = [
             DarkNeed(headers, period_by_path[headers.path]) for headers in exposures if headers.path in period_by_path
         ]
         with problems.collecting():
-            superdarks = plan_superdarks(needs, found, folders, options, tools, problems)
+            if options.ignore_missing and not options.clean_all:
+                unusable = {**remembered(folders.ref, found.values()), **unusable}
+            darks = DarksFound(found, unreadable, unusable)
+            superdarks = plan_superdarks(needs, darks, folders, options, tools, problems)
     downloads = _downloads(needed_periods, superdarks.missing, options, problems)
+    exposures = _left(exposures, problems)
     science, deletions = _science(exposures, sources, superdarks.of, options, tools, problems)
-    _check_references(exposures, sources.of_run, unfetched, tools, problems)
-    _note_extrapolation(exposures, tools.provenance, problems)
+    note_doubts(exposures, tools.provenance.pctetab, problems)
 
     tasks = superdarks.tasks
     if options.clean_all:
@@ -220,11 +231,16 @@ def _work(
     )
 
 
+def _left(exposures: Sequence[ExposureHeaders], problems: Problems) -> list[ExposureHeaders]:
+    """Return the exposures that nothing is known to stand in the way of."""
+    return [headers for headers in exposures if not problems.failed(headers.path)]
+
+
 def _starts(exposures: Iterable[ExposureHeaders], problems: Problems) -> dict[Path, datetime]:
     """Return when exposures were taken, by path."""
     starts: dict[Path, datetime] = {}
     for headers in exposures:
-        with problems.collecting(headers.path):
+        with problems.leaving_out(headers.path):
             starts[headers.path] = start_time(headers.cards)
     return starts
 
@@ -268,29 +284,42 @@ def _periods_by_path(
     """Return in which period each exposure was taken; without a list, which is a problem of its own, in none."""
     found: dict[Path, AnnealPeriod] = {}
     for path, start in starts.items() if periods else ():
-        with problems.collecting(path):
+        with problems.leaving_out(path):
             found[path] = period_of(start, periods)
     return found
 
 
 def _found_darks(
     periods: Sequence[AnnealPeriod], folders: Folders, options: RunOptions, problems: Problems
-) -> Mapping[str, DarkFile] | None:
-    """Return the component darks on disk by exposure; None if none are needed, or they cannot be looked at."""
+) -> tuple[Mapping[str, DarkFile] | None, Set[str]]:
+    """Return the component darks on disk by exposure, None if none are needed or they cannot be looked at.
+
+    Also the exposures of needed ones whose files cannot be read.
+    """
     if not periods:
-        return None
+        return None, set()
+    names = [dark.exposure for period in periods for dark in period.darks]
     with problems.collecting():
         if options.download:  # damaged files count as missing, and are fetched anew
-            names = [dark.exposure for period in periods for dark in period.darks]
-            found = darks_on_disk(names, folders.darks)
-            return {name: DarkFile(path, read_primary(path), name) for name, path in found.items()}
+            on_disk = darks_on_disk(names, folders.darks)
+            return {name: DarkFile(path, read_primary(path), name) for name, path in on_disk.items()}, set()
         if not folders.darks.is_dir():
             raise MissingFileError(
                 "no such folder; give the one with the component darks (*_flt.fits), or fetch them (--download)",
                 where=folders.darks,
             )
-        return find_darks(folders.darks)
-    return None
+        faulty: list[Failure] = []
+        found = find_darks(folders.darks, faulty=faulty)
+        needed: set[str] = set()
+        for failure in faulty:
+            name = root_of(Path(failure.item)).upper()
+            if name in names and name not in found:
+                needed.add(name)
+                problems.fail(failure)
+            else:
+                problems.note(f"{failure}; it is left out")
+        return found, needed
+    return None, set()
 
 
 def _downloads(
@@ -301,10 +330,10 @@ def _downloads(
         return ()
     darks = tuple(dark for period in periods for dark in period.darks if dark.flt and not dark.too_short)
     if missing:
-        size = sum(dark.size or 0 for dark in darks if dark.exposure in missing)
-        problems.note(
-            f"{len(missing)} darks will be fetched from the archive ({size / 1e6:.0f} MB), and the plan made anew"
-        )
+        sizes = [dark.size for dark in darks if dark.exposure in missing]
+        known = sum(size for size in sizes if size is not None)
+        size = "size unknown" if None in sizes else f"{known / 1e6:.0f} MB"
+        problems.note(f"{len(missing)} darks will be fetched from the archive ({size}), and the plan made anew")
     return darks
 
 
@@ -324,51 +353,11 @@ def _science(
         if path in sources.of_run and path not in superdarks:
             tasks.append(waiting_task(headers))
             continue
-        with problems.collecting(path):
+        with problems.leaving_out(path):
             planned = plan_science(headers, superdarks.get(path), sources.users.get(path), options, tools)
             tasks.append(planned.task)
             deletions += planned.deletions
-            if planned.problem is not None:
-                problems.add(planned.problem)
     return tasks, deletions
-
-
-def _check_references(
-    exposures: Iterable[ExposureHeaders],
-    dark_is_made: Set[Path],
-    unfetched: Collection[str],
-    tools: Tools,
-    problems: Problems,
-) -> None:
-    """Make one problem of all reference files that are not there, by keyword, but for those told of already."""
-    missing: dict[tuple[str, str], list[str]] = {}
-    for headers in exposures:
-        with problems.collecting(headers.path):
-            for required in tools.engine.references(headers):
-                spared = required.keyword == "DARKFILE" and headers.path in dark_is_made
-                if required.path is None and required.name not in unfetched and not spared:
-                    missing.setdefault((required.keyword, required.name), []).append(headers.path.name)
-    if not missing:
-        return
-    lines = [
-        f"  {keyword:<8} {name or '(the keyword names none)'}  for {', '.join(dict.fromkeys(files))}"
-        for (keyword, name), files in missing.items()
-    ]
-    todo = missing_remedy((name for _, name in missing), tools.references.environment or {})
-    what = "1 reference file is" if len(missing) == 1 else f"{len(missing)} reference files are"
-    problems.add(f"{what} missing; {todo}\n" + "\n".join(lines))
-
-
-def _note_extrapolation(exposures: Iterable[ExposureHeaders], provenance: Provenance, problems: Problems) -> None:
-    last = provenance.pctetab.last_scale_mjd
-    for headers in exposures:
-        with problems.collecting():
-            if headers.start_mjd > last:
-                problems.note(
-                    f"the trap density is extrapolated past MJD {last:g}, the last CTE_SCALE point of "
-                    f"{provenance.pctetab.name}"
-                )
-                return
 
 
 def _needed(

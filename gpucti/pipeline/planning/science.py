@@ -8,13 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from gpucti.calibration.reffiles import References
-from gpucti.calibration.switches import required_references
+from gpucti.calibration.ingredients import ingredients
 from gpucti.correction.provenance import RECIPE, recipe
-from gpucti.errors import InputError, MissingFileError
+from gpucti.errors import InputError, MissingFileError, OutputExistsError
 from gpucti.io.cards import Cards
 from gpucti.io.exposure import ExposureHeaders
-from gpucti.io.fitsfile import find_file, read_hdus
+from gpucti.io.fitsfile import read_hdus
 from gpucti.io.headers import read_primary
 from gpucti.io.selection import root_of
 from gpucti.pipeline.options import RunOptions
@@ -46,13 +45,10 @@ class SciencePlan(NamedTuple):
         What is to be done.
     deletions : list of Path
         Old files that go first.
-    problem : str or None
-        What stands in the way.
     """
 
     task: ScienceTask
     deletions: list[Path]
-    problem: str | None = None
 
 
 class DarkSources(NamedTuple):
@@ -89,7 +85,7 @@ def dark_sources(
     of_run: set[Path] = set()
     read = cache(read_primary)  # exposures of one week name one file
     for headers in exposures:
-        with problems.collecting(headers.path):
+        with problems.leaving_out(headers.path):
             if headers.switch("DARKCORR") != "PERFORM":
                 continue
             path = resolve_reference(headers.cards.file("DARKFILE"), headers.path.parent, environment)
@@ -105,8 +101,8 @@ def dark_sources(
 
 
 def waiting_task(headers: ExposureHeaders) -> ScienceTask:
-    """Return what stands in a plan for an exposure whose super-dark cannot be planned; such a plan does not run."""
-    return ScienceTask(headers, root_of(headers.path), "", None, "none can be made", "", False, "see below")
+    """Return what stands in a plan for an exposure whose darks are missing; such a plan does not run as it is."""
+    return ScienceTask(headers, root_of(headers.path), "", None, "darks are missing", "", False, "see below")
 
 
 def plan_science(
@@ -124,6 +120,8 @@ def plan_science(
     ------
     InputError, ReferenceFileError
         The exposure or a file that it needs cannot be used.
+    OutputExistsError
+        Old outputs are in its way.
     """
     root = root_of(headers.path)
     if superdark is not None:
@@ -136,7 +134,7 @@ def plan_science(
         kind="science",
         raw=headers.sha256,
         superdark=None if superdark is None else superdark.recipe,
-        references=_digests(headers, tools.references, superdark is not None),
+        **ingredients(headers, tools.engine, tools.references, dark_is_made=superdark is not None),
         **tools.provenance.ingredients,
     )
     shortcomings = tuple(tools.engine.supports(headers))
@@ -149,10 +147,10 @@ def plan_science(
     strangers = [] if reuse else [path for path in old if _recipe_of(path) != digest]
     if strangers:
         names = ", ".join(path.name for path in strangers)
-        problem = (
-            f"{headers.path}: outputs of an earlier, different run exist: {names}; remove them, or let --clean do it"
+        raise OutputExistsError(
+            f"outputs of an earlier, different run exist: {names}; remove them, or let --clean do it",
+            where=headers.path,
         )
-        return SciencePlan(replace(task, why="old outputs are in the way, see below"), [], problem)
     return SciencePlan(task, [])
 
 
@@ -182,30 +180,3 @@ def _recipe_of(path: Path) -> str:
 def _old_outputs(folder: Path, root: str) -> list[Path]:
     names = [f"{root}_{suffix}.fits{gz}" for suffix in OLD_SUFFIXES for gz in ("", ".gz")]
     return [path for path in (folder / name for name in names) if path.exists()]
-
-
-def _digests(headers: ExposureHeaders, references: References, dark_is_made: bool) -> dict[str, str]:
-    """Return the digests of all files besides the raw one that the products depend on, whichever engine makes them."""
-    digests = {
-        required.keyword: references.digest(required.path)
-        for required in required_references(headers, references, calstis=True)
-        if required.path is not None and not (required.keyword == "DARKFILE" and dark_is_made)
-    }
-    for path in _beside(headers):
-        digests[path.name] = references.digest(path)
-    return digests
-
-
-def _beside(headers: ExposureHeaders) -> list[Path]:
-    """Return the temperature files and the wavecal of an exposure that are there."""
-    folder = headers.path.parent
-    names = [f"{str(sci.get('EXPNAME', ''))[:8]}j_epc.fits" for sci in headers.sci_headers]
-    wavecal = headers.cards.file("WAVECAL")
-    found = []
-    for name in dict.fromkeys([*names, wavecal]):
-        try:
-            if name:
-                found.append(find_file(folder / name))
-        except InputError:
-            continue  # there is none
-    return found

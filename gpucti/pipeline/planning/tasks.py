@@ -18,7 +18,7 @@ from gpucti.calibration.reffiles import References
 from gpucti.correction.provenance import Provenance
 from gpucti.darks.anneals import AnnealPeriod, Dark
 from gpucti.darks.weeks import DarkFile
-from gpucti.errors import PlanError
+from gpucti.errors import Failure, PlanError
 from gpucti.io.exposure import ExposureHeaders
 from gpucti.io.selection import Candidate
 from gpucti.pipeline.options import RunOptions
@@ -202,7 +202,9 @@ class Plan:
     tools : Tools or None
         What it works with; None if that cannot be had (`problems` says why): then nothing else is planned.
     candidates : tuple of Candidate
-        The raw files of the folder, those that are left out too.
+        The raw files of the folder that can be read, those that are left out too.
+    faulty : tuple of Failure
+        The other raw files; also among `failures` or `problems`.
     science : tuple of ScienceTask
         Exposures to calibrate.
     superdarks : tuple of SuperdarkTask
@@ -214,7 +216,11 @@ class Plan:
     notes : tuple of str
         What the user should know.
     problems : tuple of str
-        What stands in the way; a run refuses to begin if there is any.
+        What stands in the way of everything; a run refuses to begin if there is any. Where no exposure can be made, the
+        reasons are problems.
+    failures : tuple of Failure
+        What cannot be made, and why: raw files, darks, super-darks. A run leaves it out, makes the rest, and repeats
+        them in its report. Empty where there are problems, which are all then.
     anneals : tuple of AnnealPeriod
         The list of anneal periods, if one was needed.
     downloads : tuple of Dark
@@ -225,6 +231,7 @@ class Plan:
     options: RunOptions
     tools: Tools | None
     candidates: tuple[Candidate, ...] = ()
+    faulty: tuple[Failure, ...] = ()
     science: tuple[ScienceTask, ...] = ()
     superdarks: tuple[SuperdarkTask, ...] = ()
     missing: tuple[str, ...] = ()
@@ -232,6 +239,7 @@ class Plan:
     deletions: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
     anneals: tuple[AnnealPeriod, ...] = ()
     downloads: tuple[Dark, ...] = ()
 

@@ -56,6 +56,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         ("Will not be made", [f"{t.root}: {s}" for t in plan.science for s in t.shortcomings]),
         ("Removed first", [str(path) for path in plan.deletions]),
         ("Notes", list(plan.notes)),
+        ("Cannot be made, and is left out", [str(failure) for failure in plan.failures]),
         ("In the way", list(plan.problems)),
     ):
         if listed:
@@ -122,4 +123,5 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "deletions": [str(path) for path in plan.deletions],
         "notes": list(plan.notes),
         "problems": list(plan.problems),
+        "failures": [failure._asdict() for failure in plan.failures],
     }

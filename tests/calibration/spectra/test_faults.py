@@ -22,7 +22,7 @@ from astropy.io import fits
 from gpucti import cli
 from gpucti.pipeline.planning.planner import plan
 from gpucti.pipeline.running.run import correct
-from support.visits import Case, Contents, edit, finished_copy, leftovers, one_error, outputs, seen
+from support.visits import Case, Contents, edit, finished_copy, leftovers, outputs, seen
 
 ROOT = "ogv102010"
 RAW, WAVECAL = f"{ROOT}_raw.fits", f"{ROOT}_wav.fits"
@@ -52,6 +52,15 @@ def made(case: Case) -> list[str]:
     """Return the kinds of files that there are of the spectrum."""
     kinds = {path.stem.removeprefix(f"{ROOT}_") for path in case.science.glob(f"{ROOT}_???.fits")}
     return sorted(kinds - {"raw", "wav"})
+
+
+def one_failure(code: int, err: str, *words: str) -> None:
+    """Check that the spectrum failed with these words, and nothing else did."""
+    assert code == 1 and "Traceback" not in err and "gpucti: error: " not in err, err
+    assert err.count("gpucti: FAILED ") == 1, err
+    message = err.partition("gpucti: FAILED ")[2]
+    for word in (RAW, *words):
+        assert word in message, message
 
 
 def run(case: Case, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, str, str]:
@@ -163,22 +172,26 @@ def test_a_shift_out_of_noise_is_said(undone: Case) -> None:
     """Oracle: a lamp that was not lit says nothing of the wavelengths, whatever correlates best with its noise."""
     edit(undone.science / WAVECAL, 1, pixels=no_light)
     report = correct(*undone.folders, **undone.options)
-    assert any("SHIFTA1" in sentence for sentence in report.omitted)
+    assert any("SHIFTA1" in sentence for sentence in report.doubts)
+    assert report.omitted == () and made(undone) == ["cte", "flc", "x1c", "x2c"]
+    assert "not made:" not in report.summary() and "doubtful: " in report.summary()
 
 
-# ---- what stops the run ----------------------------------------------------------------------------------
+# ---- what ends the spectrum, and the spectrum alone ------------------------------------------------------
 
 
 @pytest.mark.slow
 def test_no_wavecal(undone: Case, expected: Contents, capsys: pytest.CaptureFixture[str]) -> None:
-    """Oracle: CalSTIS crashes. The plan names it before anything is touched; with it the next run finishes."""
+    """Oracle: CalSTIS crashes. The plan names it, nothing is made; with it the next run finishes."""
     wavecal = undone.science / WAVECAL
     content = wavecal.read_bytes()
     wavecal.unlink()
     before = seen(*undone.folders)
-    code, out, err = run(undone, capsys)
-    one_error(code, err, RAW, "WAVECAL", WAVECAL)
-    assert out == "" and seen(*undone.folders) == before
+    (failure,) = plan(*undone.folders, **undone.options).failures
+    assert failure.item.endswith(RAW) and "WAVECAL" in failure.reason and WAVECAL in failure.reason
+    code, _, err = run(undone, capsys)
+    one_failure(code, err, failure.reason.splitlines()[0])
+    assert seen(*undone.folders) == before
     wavecal.write_bytes(content)
     correct(*undone.folders, **undone.options)
     assert list(outputs(undone)) == list(expected)
@@ -232,14 +245,14 @@ ERRORS: dict[str, tuple[Callable[[Case], object], list[str]]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ERRORS)
-def test_one_error(undone: Case, expected: Contents, capsys: pytest.CaptureFixture[str], what: str) -> None:
+def test_one_failure(undone: Case, expected: Contents, capsys: pytest.CaptureFixture[str], what: str) -> None:
     """Oracle: CalSTIS fails, leaves out what needs the table, or computes nonsense; ours stops and names file, row and
     column. Nothing is left of the spectrum; everything else stays as it was, and the log has the error."""
     spoil, words = ERRORS[what]
     spoil(undone)
     before = seen(undone.science, undone.darks, undone.ref)
     code, _, err = run(undone, capsys)
-    one_error(code, err, *words)
+    one_failure(code, err, *words)
     assert made(undone) == []
     assert seen(undone.science, undone.darks, undone.ref) == before
     (log,) = undone.science.glob("*.log")

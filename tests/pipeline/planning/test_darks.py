@@ -19,7 +19,7 @@ from gpucti import cli as command
 from gpucti.darks.superdarks import make_basedark, make_weekdark
 from gpucti.pipeline.planning.planner import plan
 from gpucti.pipeline.running.run import Report, correct, run
-from support.visits import Case, case_of, data_digest, digests, edit, finished_copy, one_error, outputs, seen
+from support.visits import Case, case_of, data_digest, digests, edit, finished_copy, outputs, put, seen
 
 pytestmark = pytest.mark.slow
 
@@ -127,7 +127,7 @@ def test_each_exposure_has_the_dark_of_its_week(long_run: tuple[Case, Report]) -
 
 def test_one_dark_more(again: Case) -> None:
     """Oracle: it alone is corrected; super-darks of its period and week are made again, those of the other period are
-    not; products made of the old ones stop the run until clean is given."""
+    not; exposures with products of the old ones are left out until clean is given."""
 
     def add(periods: Any) -> None:
         listed = next(dark for dark in periods[1]["darks"] if dark["exposure"] == dark_name(1, 2, 1).upper())
@@ -142,8 +142,10 @@ def test_one_dark_more(again: Case) -> None:
     edit(extra, ROOTNAME="ogd10277q", TEXPSTRT=start)
     change_list(again, add)
     before = seen(*again.folders)
-    stopped = plan(*again.folders, **again.options)
-    assert any(f"{ROOTS[1]}_flc.fits" in problem and "--clean" in problem for problem in stopped.problems)
+    without = plan(*again.folders, **again.options)
+    assert [Path(failure.item).name for failure in without.failures] == [f"{root}_raw.fits" for root in ROOTS[:2]]
+    assert f"{ROOTS[1]}_flc.fits" in without.failures[1].reason and "--clean" in without.failures[1].reason
+    assert [task.root for task in without.science] == [ROOTS[2]] and without.problems == ()
     assert seen(*again.folders) == before
     report = correct(*again.folders, **again.options, clean=True)
     assert report.darks == 1
@@ -158,16 +160,20 @@ def test_one_dark_more(again: Case) -> None:
 
 
 def test_week_with_one_dark(again: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Oracle: by default a message and untouched folders; on request the basedark of the period's other darks, made by
-    hand, under the weekdark's name, which is said."""
+    """Oracle: by default the exposure of that week fails and the others are made; on request the basedark of the
+    period's other darks, made by hand, stands under the weekdark's name, which is said."""
     lonely = dark_name(1, 2, 1)
     drop(again, dark_name(1, 2, 0))
-    before = seen(*again.folders)
+    before = fits.getval(again.science / f"{ROOTS[0]}_flc.fits", "PCTESHAR")
     capsys.readouterr()
     code = command.main([*again.arguments, "--clean"])
     only = again.darks / f"{lonely}_flt.fits"
-    one_error(code, capsys.readouterr().err, f"{only}: the only dark of week 2", "--single-dark-week basedark")
-    assert seen(*again.folders) == before
+    err = capsys.readouterr().err
+    assert (code, err.count("gpucti: FAILED ")) == (1, 2), err
+    assert f"FAILED {only}: the only dark of week 2" in err and "--single-dark-week basedark" in err
+    assert f"FAILED {again.science / ROOTS[1]}_raw.fits: its super-dark cannot be made (see {only})" in err
+    assert {path.name[:9] for path in again.science.glob("*_flc.fits")} == set(ROOTS)  # the old ones stay
+    assert fits.getval(again.science / f"{ROOTS[0]}_flc.fits", "PCTESHAR") != before
 
     code = command.main([*again.arguments, "--clean", "--single-dark-week", "basedark"])
     captured = capsys.readouterr()
@@ -214,4 +220,42 @@ def test_exposure_of_another_amplifier(again: Case) -> None:
     (refusal,) = plan(*again.folders, **again.options).refused
     assert refusal.reason == "CCDAMP is A, not D"
     it = plan(*again.folders, **again.options, allow=True)
-    assert any("read with amplifier A" in problem for problem in it.problems)
+    assert any("read with amplifier A" in failure.reason for failure in it.failures)
+    assert [task.root for task in it.science] == [*ROOTS[1:]]
+
+
+def bad_pixel(pixels: Any) -> Any:
+    pixels = pixels.copy()
+    pixels[5, 7] = np.inf
+    return pixels
+
+
+@pytest.mark.parametrize("where", ["header", "pixels"])
+def test_a_bad_dark_ends_its_own_period(again: Case, long_run: tuple[Case, Report], where: str) -> None:
+    """Oracle: two exposures need that period and fail, the third is made anew as it was; with the good file back,
+    the two are made as they were, and one dark is corrected."""
+    for folder, pattern in ((again.ref, "*_drk.fits"), (again.darks, f"{dark_name(1, 1, 0)}_cte.fits")):
+        for path in folder.glob(pattern):
+            path.unlink()
+    dark = again.darks / f"{dark_name(1, 1, 0)}_flt.fits"
+    good = dark.read_bytes()
+    if where == "header":
+        edit(dark, 1, EXPTIME=None)
+    else:
+        edit(dark, 1, pixels=bad_pixel)
+    it = plan(*again.folders, **again.options, clean=True)
+    assert [Path(failure.item).name for failure in it.failures] == (
+        [dark.name, *(f"{root}_raw.fits" for root in ROOTS[:2])] if where == "header" else []
+    )
+    report = run(it)
+    failed = {Path(failure.item).name for failure in report.failures}
+    assert {dark.name, *(f"{root}_raw.fits" for root in ROOTS[:2])} <= failed
+    assert f"{ROOTS[2]}_raw.fits" not in failed
+    expected = outputs(long_run[0])
+    made = outputs(again)
+    assert [path.name for path in report.superdarks] == [f"basedark_d_{SECOND}_drk.fits", f"d_{SECOND}_2_drk.fits"]
+    assert made[f"{ROOTS[2]}_flc.fits"] == expected[f"{ROOTS[2]}_flc.fits"]
+    put(dark, good)
+    mended = correct(*again.folders, **again.options, clean=where == "header")
+    assert (mended.failures, mended.darks) == ((), 1)
+    assert outputs(again) == expected

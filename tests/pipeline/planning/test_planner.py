@@ -36,6 +36,19 @@ def refused(case: Case, capsys: pytest.CaptureFixture[str], *words: str, more: t
     assert set(case.science.glob("*.log")) == logs
 
 
+def left_out(case: Case, *words: str) -> None:
+    """Check that the plan leaves the image out with these words, makes the other exposure, and touches nothing."""
+    before = seen(*case.folders, besides=())
+    it = plan(*case.folders, **case.options)
+    assert it.problems == ()
+    (failure,) = it.failures
+    assert failure.item == str(case.science / IMAGE)
+    for word in words:
+        assert word in failure.reason, failure
+    assert [task.path.name for task in it.science] == [SPECTRUM]
+    assert seen(*case.folders, besides=()) == before
+
+
 # ---- folders ---------------------------------------------------------------------------------------------
 
 
@@ -163,8 +176,8 @@ def test_no_fits_file_among_the_darks(case: Case, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     "name", ["NEXTEND", "TDATEOBS", "CCDGAIN", "OBSTYPE", "CCDTAB", "BIASFILE", "DARKFILE", "CRREJTAB"]
 )
-def test_keyword_missing_in_a_raw_file(case: Case, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    """Oracle: file and keyword; TDATEOBS and CCDGAIN refuse the exposure, DARKFILE is not needed."""
+def test_keyword_missing_in_a_raw_file(case: Case, name: str) -> None:
+    """Oracle: keyword, and the other exposure is made; TDATEOBS and CCDGAIN refuse it, DARKFILE is not needed."""
     edit(case.science / IMAGE, **{name: None})
     if name == "DARKFILE":
         assert plan(*case.folders, **case.options).problems == ()
@@ -172,7 +185,7 @@ def test_keyword_missing_in_a_raw_file(case: Case, capsys: pytest.CaptureFixture
         (refusal,) = plan(*case.folders, **case.options).refused
         assert refusal.reason.startswith(f"{name} is missing")
     else:
-        refused(case, capsys, IMAGE, name)
+        left_out(case, name)
 
 
 @pytest.mark.parametrize(("cards", "words"), [
@@ -183,19 +196,75 @@ def test_keyword_missing_in_a_raw_file(case: Case, capsys: pytest.CaptureFixture
     ({"BIASFILE": "oref$gone.fits", "PFLTFILE": "gone$x.fits"}, ("2 reference files", "oref$gone.fits", "gone$x.fits")),
     ({"PHOTCORR": "PERFORM", "IMPHTTAB": "N/A"}, ("1 reference file is missing", "IMPHTTAB (the keyword names none)")),
 ])  # fmt: skip
-def test_wrong_keyword_in_a_raw_file(
-    case: Case, capsys: pytest.CaptureFixture[str], cards: dict[str, object], words: tuple[str, ...]
-) -> None:
-    """Oracle: file, keyword, what was found."""
+def test_wrong_keyword_in_a_raw_file(case: Case, cards: dict[str, object], words: tuple[str, ...]) -> None:
+    """Oracle: keyword, what was found, and the other exposure is made."""
     edit(case.science / IMAGE, **cards)
-    refused(case, capsys, IMAGE, *words)
+    left_out(case, *words)
 
 
 @pytest.mark.parametrize("damage", [truncated, lambda path: put(path, b""), lambda path: put(path, b"no FITS" * 999)])
-def test_damaged_raw_file(case: Case, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], Path]) -> None:
-    """Oracle: the message names the file; nothing of it, or of the other exposure, is begun."""
+def test_damaged_raw_file(case: Case, damage: Callable[[Path], Path]) -> None:
+    """Oracle: the file is left out, the other exposure is made."""
     damage(case.science / IMAGE)
-    refused(case, capsys, IMAGE)
+    left_out(case)
+
+
+@pytest.mark.parametrize("extension", [0, 1, 4])
+def test_what_the_calibration_needs_of_a_raw_file(case: Case, extension: int) -> None:
+    """Oracle: the keyword, in the primary header and in the first and second image set."""
+    name = "EXPTIME" if extension else "TEXPSTRT"
+    edit(case.science / IMAGE, extension, **{name: None})
+    place = f"{IMAGE}[SCI,{1 + extension // 4}]" if extension else f"{IMAGE}[0]"
+    left_out(case, f"{place}: {name} is missing")
+
+
+def test_what_is_left_out_is_shown(case: Case, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Oracle: text, JSON and exit code of the plan; all that is missing is told at once."""
+    for name in ("EXPTIME", "EXPEND"):
+        edit(case.science / IMAGE, 1, **{name: None})
+    assert command.main([*case.arguments, "--dry-run", "--json", str(tmp_path / "plan.json")]) == 1
+    section = capsys.readouterr().out.partition("Cannot be made, and is left out")[2]
+    told = json.loads((tmp_path / "plan.json").read_text())
+    assert told["problems"] == []
+    (failure,) = told["failures"]
+    assert failure["item"] == str(case.science / IMAGE)
+    for name in ("EXPTIME", "EXPEND"):
+        assert f"{IMAGE}[SCI,1]: {name} is missing" in section
+        assert f"{IMAGE}[SCI,1]: {name} is missing" in failure["reason"]
+
+
+def test_no_exposure_can_be_made(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    """Oracle: then it is a problem of the whole run, and nothing is touched."""
+    for name in (IMAGE, SPECTRUM):
+        edit(case.science / name, 1, EXPTIME=None)
+    refused(case, capsys, "2 things stand in the way", f"{IMAGE}[SCI,1]: EXPTIME", f"{SPECTRUM}[SCI,1]: EXPTIME")
+
+
+@pytest.mark.parametrize(("extension", "cards"), [
+    (0, {"ATODGAIN": None}), (0, {"READNSE": "low"}), (0, {"TEXPEND": None}), (0, {"TARGNAME": "NGC 1068"}),
+    (0, {"BLEVCORR": "PERFORM"}), (0, {"PCTECORR": "COMPLETE"}), (1, {"EXPTIME": None}), (1, {"OCCDHTAV": None}),
+])  # fmt: skip
+def test_what_a_super_dark_needs_of_a_dark(case: Case, extension: int, cards: dict[str, object]) -> None:
+    """Oracle: file and keyword, before anything is corrected; not a word about the exposures that need it."""
+    edit(case.darks / DARK, extension, **cards)
+    it = plan(*case.folders, **case.options)
+    (problem,) = it.problems
+    assert DARK in problem and next(iter(cards)) in problem
+    assert (it.failures, it.science) == ((), ())
+
+
+def test_unreadable_file_beside_the_darks(case: Case) -> None:
+    """Oracle: a file that no list has stops nothing; a note tells of it."""
+    put(case.darks / "mine_flt.fits", b"<html>")
+    it = plan(*case.folders, **case.options)
+    assert (it.problems, it.failures, len(it.darks)) == ((), (), 2)
+    assert any("mine_flt.fits: is not a FITS file" in note and "left out" in note for note in it.notes)
+
+
+def test_old_outputs_of_one_exposure(case: Case) -> None:
+    """Oracle: that exposure is left out with the way out, the other is made."""
+    put(case.science / IMAGE.replace("raw", "flc"), b"of somebody")
+    left_out(case, "outputs of an earlier, different run exist: ogv101010_flc.fits", "--clean")
 
 
 def test_all_that_is_wrong_is_told_at_once(case: Case, capsys: pytest.CaptureFixture[str]) -> None:

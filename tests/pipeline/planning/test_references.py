@@ -7,7 +7,7 @@ files of the user before and after.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from gpucti.darks.anneals import read_anneals
 from gpucti.io.exposure import Exposure
 from gpucti.pipeline.planning.planner import plan
 from gpucti.pipeline.running.run import correct
+from gpucti.references.crds import BestReferences
 from support.archive_server import archive_of, loopback_only, serve
 from support.crds_server import CONTEXT, SINCE, CrdsServer
 from support.visits import Case, edit, outputs, put, seen
@@ -220,6 +221,39 @@ def test_no_server_stops_the_run(stale: Case, monkeypatch: pytest.MonkeyPatch, t
     with pytest.raises(ValueError, match="CRDS has no answer: neither a server that answers nor rules in the cache"):
         stis_cti(*stale.folders, 1, crds_update=True)
     assert not list(stale.science.glob("*.log"))
+
+
+def test_no_answer_for_any_file(case: Case, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: every file is a problem with CRDS's reason; no note says that names stay as they are."""
+    use(archive, monkeypatch)
+
+    def refused(asked: Mapping[Path, Any], setup: Any) -> BestReferences:
+        return BestReferences({path: {} for path in asked}, {}, {}, dict.fromkeys(asked, "no rules"), "x", True, "")
+
+    monkeypatch.setattr("gpucti.pipeline.planning.references.best_references", refused)
+    it = plan(*case.folders, **options(case))
+    assert sum("CRDS has no answer for it: no rules" in problem for problem in it.problems) >= 4
+    assert not any("best references by CRDS" in note for note in it.notes)
+
+
+def test_names_of_1998(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: headers of the archive that have otab$: the variable is named, and what mends it."""
+    monkeypatch.delenv("otab", raising=False)
+    raw = edit(case.science / f"{IMAGE}_raw.fits", CCDTAB="otab$h1v11475o_ccd.fits")
+    (problem,) = plan(*case.folders, **case.options).problems
+    assert "otab is not set: take today's names (--crds_update), or set it (export otab=" in problem
+    assert "CCDTAB   otab$h1v11475o_ccd.fits" in problem and raw.name in problem
+    assert "oref" not in problem.replace('export otab="$oref"', "")
+
+
+@pytest.mark.slow
+def test_names_of_1998_by_crds(case: Case, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: CRDS's names."""
+    use(archive, monkeypatch)
+    edit(case.science / f"{IMAGE}_raw.fits", CCDTAB="otab$h1v11475o_ccd.fits")
+    it = plan(*case.folders, **options(case))
+    assert it.problems == ()
+    assert next(task for task in it.science if task.root == IMAGE).primary["CCDTAB"].startswith("oref$")
 
 
 def test_oref_that_is_not_of_the_cache(case: Case, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ Oracles: the folders, what a user needs to read, and for what the next run makes
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -23,8 +24,9 @@ import pytest
 from gpucti import cli as in_process
 from gpucti.errors import FolderInUseError
 from gpucti.io.atomic import clear_leftovers, temporary_name
-from gpucti.io.lock import folder_lock
+from gpucti.io.lock import HOLDER_NAME, folder_lock
 from gpucti.pipeline.running.run import correct
+from support import refusing
 from support.faults import all_whole, finishes
 from support.visits import (
     Case,
@@ -51,16 +53,26 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits o
 
 
 def fails(case: Case, capsys: pytest.CaptureFixture[str], *words: str) -> None:
-    """Run the command; check that it fails with these words, that the log has them, that raw files and darks stay."""
+    """Run the command; check that it fails with these words, and that raw files and darks stay.
+
+    What headers tell is an error before anything is begun; what pixels tell ends the items that need them, and stands
+    at the end of the log.
+    """
     before = digests(case.science, "*_raw.fits") | digests(case.darks, "*_flt.fits")
     capsys.readouterr()
     code = in_process.main(case.arguments)
-    one_error(code, capsys.readouterr().err, *words)
+    err = capsys.readouterr().err
+    logs = list(case.science.glob("*.log"))
+    if logs:
+        assert (code, "Traceback" in err, "gpucti: error: " in err) == (1, False, False), err
+        failed = [line for line in err.splitlines() if line.startswith("gpucti: FAILED ")]
+        assert all(word in failed[0] for word in words), err
+        assert failed[0].removeprefix("gpucti: ") in logs[0].read_text()
+        logs[0].unlink()
+    else:
+        one_error(code, err, *words)
     assert leftovers(case) == []
-    (log,) = case.science.glob("*.log")
-    assert words[0] in log.read_text().splitlines()[-1]
     assert digests(case.science, "*_raw.fits") | digests(case.darks, "*_flt.fits") == before
-    log.unlink()
 
 
 # ---- killed ----------------------------------------------------------------------------------------------
@@ -187,6 +199,20 @@ def test_lock_of_a_dead_run_does_not_hold(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.slow
+def test_a_file_system_without_locks(case: Case, expected: Contents, tmp_path: Path) -> None:
+    """The run says so once and makes all products; a file that says nothing of its holder is named, to be removed."""
+    preloaded = refusing.library(tmp_path)
+    script = "import sys; from gpucti.cli import main; raise SystemExit(main(sys.argv[1:]))"
+    put(case.science / HOLDER_NAME, b"")  # who wrote it cannot be known
+    ended = refusing.run(preloaded, script, *case.arguments, flock=errno.ENOSYS)
+    one_error(ended.returncode, ended.stderr, str(case.science), f"remove {case.science / HOLDER_NAME}")
+    (case.science / HOLDER_NAME).unlink()
+    ended = refusing.run(preloaded, script, *case.arguments, flock=errno.ENOSYS)
+    assert (ended.returncode, ended.stderr.count("cannot be locked")) == (0, 1), ended.stderr
+    assert leftovers(case) == [] and outputs(case) == expected
+
+
 # ---- damaged input, found on the way ---------------------------------------------------------------------
 
 
@@ -228,7 +254,7 @@ def test_damaged_dark(case: Case, expected: Contents, capsys: pytest.CaptureFixt
     assert not list(case.ref.glob("*_drk.fits"))
     assert not list(case.science.glob("*_cte.fits"))
     all_whole(case, expected, besides=DARK)
-    if damage in ("truncated", "OCCDHTAV"):  # found when nothing, and when all corrected darks are written
+    if damage in ("truncated", "NaN"):  # found before anything is begun, and when the others are corrected
         put(dark_file(case), good)
         finishes(case, expected)
 
@@ -296,7 +322,10 @@ def test_damaged_reference(
     damage(oref / name)
     spoilt = Case(case.science, case.darks, case.ref, oref, case.anneals, case.pctetab)
     code = in_process.main(spoilt.arguments)
-    one_error(code, capsys.readouterr().err, name)
+    err = capsys.readouterr().err
+    assert (code, "Traceback" in err, "gpucti: error: " in err) == (1, False, False), err
+    failed = [line for line in err.splitlines() if line.startswith("gpucti: FAILED ")]
+    assert name in failed[0] and len(failed) >= 2, err
     assert leftovers(case) == []
     all_whole(case, expected)
     assert not list(case.science.glob("*_[cfs]??.fits"))

@@ -7,7 +7,6 @@ the full frame, others of the image.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -293,10 +292,7 @@ def _update(
     trailer: Trailer,
 ) -> None:
     """Say in the primary header, and in the trailer, what was done."""
-    today = datetime.now(UTC).date().isoformat()
-    for name, value in (("CAL_VER", f"gpucti {__version__}"), ("DATE", today), ("ORIGIN", "gpucti")):
-        if name in primary or name == "CAL_VER":
-            primary[name] = value
+    primary["CAL_VER"] = f"gpucti {__version__}"
     primary["NEXTEND"] = count
     if count == 0:
         return

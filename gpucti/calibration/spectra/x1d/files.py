@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
+from gpucti._version import __version__
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.calibration.base import Trailer
@@ -19,10 +21,12 @@ from gpucti.calibration.spectra.x1d.parameters import ExtractOptions
 from gpucti.calibration.spectra.x1d.table import ExtractedSpectra
 from gpucti.calibration.switches import PART_A, PART_B, switch
 from gpucti.detector import GRATINGS
-from gpucti.errors import EngineError, InputError
+from gpucti.errors import EngineError, Failure, GpuctiError, InputError, SomeFailedError, UnsuitableFileError
+from gpucti.io.cards import OF_A_RUN, without
 from gpucti.io.exposure import Exposure, ExposureHeaders
-from gpucti.io.inputs import Files, check_outputs, checked_folder, expand_files
-from gpucti.references.names import run_environment
+from gpucti.io.fitstables import ascii_text
+from gpucti.io.inputs import Files, check_outputs, checked_folder, expand_files, lines_by_reason
+from gpucti.references.names import at_home, run_environment
 
 log = logging.getLogger(__name__)
 
@@ -95,9 +99,10 @@ def x1d(
 
     Outputs are called as the pipeline calls them: ``x1c`` from an ``flc``, ``s1c`` from a ``crc``, ``x1d`` from an
     ``flt``, ``sx1`` from a ``crj``; whether the pixels are CTI-corrected is taken from the header (PCTECORR). Without
-    options the result is the pipeline's. All spectra are extracted before the first is written; inputs are never
-    changed. Options are named as in ``stistools.x1d``; lengths are in unbinned pixels, None leaves a value to the
-    XTRACTAB, and a step to its switch in the header.
+    options the spectra are the pipeline's. The header says that they were extracted by hand, from what and with which
+    options (X1DPROG, X1DSHAI, X1DOPTS), and no run of the pipeline takes them for its own. A file without a spectrum
+    costs the others nothing; inputs are never changed. Options are named as in ``stistools.x1d``; lengths are in
+    unbinned pixels, None leaves a value to the XTRACTAB, and a step to its switch in the header.
 
     Parameters
     ----------
@@ -139,20 +144,30 @@ def x1d(
     Returns
     -------
     list of Path
-        One per input, in order; an input named twice counts once.
+        One per spectrum, in order; an input named twice counts once.
+
+    Warns
+    -----
+    UserWarning
+        Inputs were skipped since they are no calibrated, not rectified spectra; so ``*.fits`` can stand for a folder.
 
     Raises
     ------
     MissingFileError
-        An input does not exist.
+        An input does not exist; nothing is done.
+    UnsuitableFileError
+        The only input, or each of them, is no calibrated spectrum.
     InputError
-        An input is no calibrated spectrum, or an option makes no sense.
+        The only input is damaged or lacks a keyword; or an option makes no sense, two inputs would share an output:
+        then nothing is done.
     ReferenceFileError
-        A table is missing or damaged, or has no row for the exposure.
+        For the only input a table is missing or damaged, or has no row.
     EngineError
-        No spectrum is found in any image set of a file.
+        No spectrum is found in any image set of the only input.
     OutputExistsError
-        An output exists.
+        An output exists; nothing is done.
+    SomeFailedError
+        Of several inputs some gave no spectrum, for one of these reasons; the others are done.
     """
     options = ExtractOptions(
         extrsize=extrsize,
@@ -173,20 +188,28 @@ def x1d(
         fluxcorr=_step("fluxcorr", fluxcorr),
         ctecorr=_step("ctecorr", ctecorr),
     )
-    jobs = _plan(files, outdir, options, overwrite=overwrite)
-    references = References(run_environment(None if oref is None else _folder(oref), Path()))
-    backend = get_backend(device)
-    made = [(job, _extract(job.path, options, references, backend)) for job in jobs]
-    for job, spectra in made:
-        job.output.parent.mkdir(parents=True, exist_ok=True)
-        spectra.write(job.output, overwrite=overwrite)
-        log.info("%s: written to %s", job.path, job.output)
-        for failure in spectra.failures:
-            log.warning("%s: %s", job.path, failure)
+    environment = run_environment(None if oref is None else _folder(oref), Path())
+    paths = expand_files(files, folders=True)
+    jobs, failures, skipped = _plan(paths, outdir, options, overwrite=overwrite)
+    for line in lines_by_reason(skipped):
+        warnings.warn(f"skipped: {line}", UserWarning, stacklevel=2)
+    references, backend = References(environment), get_backend(device)
+    done = []
+    for job in jobs:
+        try:
+            made = _extract(job, options, references, backend, overwrite=overwrite)
+        except (GpuctiError, OSError) as error:
+            if len(paths) == 1:
+                raise
+            failures[job.path] = Failure.of(job.path, error)
+            continue
+        done.append(job.output)
         if progress is not None:
-            rows = tuple(float(table.data["A2CENTER"][0]) for table in spectra.tables)
-            progress(Extracted(job.path, job.output, rows, spectra.failures))
-    return [job.output for job in jobs]
+            progress(made)
+    if failures:
+        total = len(paths) - len(skipped)
+        raise SomeFailedError.of([failures[path] for path in paths if path in failures], done, total)
+    return done
 
 
 def _step(name: str, value: bool | str | None) -> bool | None:
@@ -199,44 +222,65 @@ def _step(name: str, value: bool | str | None) -> bool | None:
 
 
 def _folder(oref: str | os.PathLike[str]) -> Path:
-    folder = Path(oref)
+    folder = Path(at_home(os.fspath(oref)))
     if not folder.is_dir():
         raise InputError("no such folder; oref is the folder of the reference files", where=folder)
     return folder
 
 
 def _plan(
-    files: Files, outdir: str | os.PathLike[str] | None, options: ExtractOptions, *, overwrite: bool
-) -> list[_Job]:
-    """Return what is to be done; nothing is written."""
+    paths: Sequence[Path], outdir: str | os.PathLike[str] | None, options: ExtractOptions, *, overwrite: bool
+) -> tuple[list[_Job], dict[Path, Failure], dict[Path, str]]:
+    """Return what is to be done, and which of several files cannot be, or are of another kind; nothing is written."""
     folder = None if outdir is None else checked_folder(Path(outdir))
-    jobs = []
-    for path in expand_files(files):
-        headers = ExposureHeaders.read(path)
-        _require_extractable(headers, options)
-        jobs.append(_Job(headers, (path.parent if folder is None else folder) / _output_name(headers)))
+    jobs: list[_Job] = []
+    failures: dict[Path, Failure] = {}
+    skipped: dict[Path, str] = {}
+    for path in paths:
+        try:
+            headers = ExposureHeaders.read(path)
+            _require_extractable(headers, options)
+        except InputError as error:
+            if len(paths) == 1:
+                raise
+            if isinstance(error, UnsuitableFileError):
+                skipped[path] = error.what or error.reason
+            else:
+                failures[path] = Failure.of(path, error)
+        else:
+            jobs.append(_Job(headers, (path.parent if folder is None else folder) / _output_name(headers)))
+    if not jobs and not failures:
+        lines = "".join(f"\n  {line}" for line in lines_by_reason(skipped))
+        raise UnsuitableFileError(f"none of the {len(paths)} files is a calibrated spectrum:{lines}")
     check_outputs(jobs, overwrite=overwrite)
-    return jobs
+    return jobs, failures, skipped
 
 
 def _require_extractable(headers: ExposureHeaders, options: ExtractOptions) -> None:
     """Refuse what is not a calibrated spectrum of a first-order grating, and say what it is."""
     cards = headers.cards
+
+    def unsuitable(what: str, reason: str) -> UnsuitableFileError:
+        return UnsuitableFileError(reason, where=cards.where, what=what)
+
     mode = cards.text("OBSMODE", default="")
     if "ACQ" in mode.upper():
-        raise cards.wrong(f"OBSMODE is {mode}, an acquisition; expected a spectrum")
+        raise unsuitable("an acquisition", f"OBSMODE is {mode}, an acquisition; expected a spectrum")
     kind, element = cards.text("OBSTYPE"), cards.text("OPT_ELEM")
     if kind != "SPECTROSCOPIC":
-        raise cards.wrong(f"OBSTYPE is {kind}; expected SPECTROSCOPIC, there is no spectrum to extract")
+        raise unsuitable("no spectrum", f"OBSTYPE is {kind}; expected SPECTROSCOPIC, there is no spectrum to extract")
     if element not in GRATINGS:
-        raise cards.wrong(f"OPT_ELEM is {element}; expected one of {', '.join(GRATINGS)}")
+        raise unsuitable(f"OPT_ELEM {element}", f"OPT_ELEM is {element}; expected one of {', '.join(GRATINGS)}")
     if switch(headers, "X2DCORR") == "COMPLETE":
-        raise cards.wrong("X2DCORR is COMPLETE, the image is rectified; extract from the flc, crc, flt or crj")
+        raise unsuitable(
+            "a rectified image", "X2DCORR is COMPLETE, the image is rectified; extract from the flc, crc, flt or crj"
+        )
     left = [name for name in PART_A + PART_B if switch(headers, name) == "PERFORM"]
     if left:
-        raise cards.wrong(
+        raise unsuitable(
+            "not calibrated yet",
             f"{', '.join(left)} {'is' if len(left) == 1 else 'are'} PERFORM, the image is not calibrated yet; "
-            "use the flc, crc, flt or crj that `gpucti correct` or CalSTIS makes of it"
+            "use the flc, crc, flt or crj that `gpucti correct` or CalSTIS makes of it",
         )
     if options.dispcorr is False:
         return
@@ -267,15 +311,39 @@ def _output_name(headers: ExposureHeaders) -> str:
     return name
 
 
-def _extract(path: Path, options: ExtractOptions, references: References, backend: Backend) -> ExtractedSpectra:
-    trailer = Trailer()
-    spectra = extract(Exposure.read(path), references=references, backend=backend, trailer=trailer, options=options)
+def _extract(
+    job: _Job, options: ExtractOptions, references: References, backend: Backend, *, overwrite: bool
+) -> Extracted:
+    """Extract the spectra of one file and write them."""
+    trailer, exposure = Trailer(), Exposure.read(job.path)
+    spectra = extract(exposure, references=references, backend=backend, trailer=trailer, options=options)
     for line in trailer.lines:
-        log.info("%s: %s", path, line)
+        log.info("%s: %s", job.path, line)
     if not spectra.tables:
         raise EngineError(
             f"no spectrum was extracted. {' '.join(spectra.failures)} Name its row (a2center), with a short "
             "search (maxsrch)",
-            where=path,
+            where=job.path,
         )
-    return spectra
+    _stamp(spectra, exposure, options)
+    job.output.parent.mkdir(parents=True, exist_ok=True)
+    spectra.write(job.output, overwrite=overwrite)
+    log.info("%s: written to %s", job.path, job.output)
+    for failure in spectra.failures:
+        log.warning("%s: %s", job.path, failure)
+    rows = tuple(float(table.data["A2CENTER"][0]) for table in spectra.tables)
+    return Extracted(job.path, job.output, rows, spectra.failures)
+
+
+def _stamp(spectra: ExtractedSpectra, exposure: Exposure, options: ExtractOptions) -> None:
+    """Say in the header what the spectra are made of, and with which options: no run of the pipeline made them."""
+    header = spectra.primary
+    without(header, *OF_A_RUN)
+    given = [(field.name, getattr(options, field.name)) for field in fields(options)]
+    defaults = ExtractOptions()
+    text = ", ".join(f"{name}={value}" for name, value in given if value != getattr(defaults, name)) or "none"
+    header["X1DPROG"] = (f"gpucti {__version__}", "program that extracted the spectrum by hand")
+    header["X1DOPTS"] = text  # no comment: it may fill the card
+    header["X1DSHAI"] = exposure.sha256
+    header.add_history(f"Extracted by gpucti x1d {__version__} from {ascii_text(exposure.path.name)}, whose sha256 is")
+    header.add_history(f"X1DSHAI. Options: {text}.")

@@ -12,20 +12,18 @@ import numpy.typing as npt
 from astropy.io import fits
 
 from gpucti.errors import EngineError
-from gpucti.io.exposure import STORAGE_KEYWORDS
-from gpucti.io.fitsfile import write_hdus
-from gpucti.io.fitstables import ascii_text
+from gpucti.io.cards import describes_image
+from gpucti.io.fitsfile import write_product
 
 FLUX_UNIT = "erg/s/cm**2/Angstrom"
 RATE_UNIT = "Counts/s"
 #: What a cell without a value holds in columns of integers.
 NULL = -32767
-#: Keywords of an image that say nothing about a table.
-IMAGE_KEYWORDS = frozenset(
-    "BUNIT CTYPE1 CTYPE2 CRPIX1 CRPIX2 CRVAL1 CRVAL2 CD1_1 CD1_2 CD2_1 CD2_2 CUNIT1 CUNIT2 "
+#: Keywords that every extension has for itself.
+OF_THE_EXTENSION = frozenset(
     "SIMPLE XTENSION BITPIX NAXIS NAXIS1 NAXIS2 PCOUNT GCOUNT EXTEND TFIELDS EXTNAME EXTVER "
     "DATE ORIGIN CHECKSUM DATASUM COMMENT HISTORY".split()
-    + ["", *STORAGE_KEYWORDS]
+    + [""]
 )
 DISPLAY = {"I": "I11", "E": "G15.7", "D": "G25.16"}
 
@@ -100,9 +98,7 @@ class ExtractedSpectra:
         path = Path(path)
         if not self.tables:
             raise EngineError(f"{path.name} is not written, no spectrum was extracted. {' '.join(self.failures)}")
-        hdus = self.hdus()
-        hdus[0].header["FILENAME"] = ascii_text(path.name.removesuffix(".gz"))
-        return write_hdus(hdus, path, overwrite=overwrite)
+        return write_product(self.hdus(), path, overwrite=overwrite)
 
 
 def spectrum_table(
@@ -141,7 +137,9 @@ def spectrum_table(
     table.header["EXTNAME"] = ("SCI", "extension name")
     table.header["EXTVER"] = (number, "extension version")
     for card in sci_header.cards:
-        if card.keyword not in IMAGE_KEYWORDS and not isinstance(card.value, fits.card.Undefined):
+        if card.keyword in OF_THE_EXTENSION or describes_image(card.keyword):
+            continue
+        if not isinstance(card.value, fits.card.Undefined):
             table.header.append((card.keyword, _fifteen_digits(card.value), card.comment), end=True)
     for name, (value, comment) in keywords.items():
         table.header[name] = (_fifteen_digits(value), comment)

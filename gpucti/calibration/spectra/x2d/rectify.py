@@ -204,10 +204,11 @@ def rectify(
         _update(headers, grid)
         if sensitivities is not None:
             _update_flux(headers, flux, cards.where, trailer)
+        imsets.append(ImageSet(sci, err, dq, headers))
+        imsets[-1].drop_statistics()
         if statistics:
             flags = cards.whole("SDQFLAGS", default=DQ_ALL)
             do_statistics(sci, err, dq, flags, headers[0], headers[1])
-        imsets.append(ImageSet(sci, err, dq, headers))
     primary = exposure.primary.copy()
     lines = ["X2DCORR complete", *tables.history]
     if straight:

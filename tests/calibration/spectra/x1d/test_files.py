@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +19,21 @@ from gpucti import cli
 from gpucti.calibration.native import NativeEngine
 from gpucti.calibration.reffiles import References
 from gpucti.calibration.spectra.x1d.files import Extracted
-from gpucti.errors import EngineError, InputError, MissingFileError, OutputExistsError, ReferenceFileError
+from gpucti.calibration.spectra.x1d.table import ExtractedSpectra
+from gpucti.errors import (
+    EngineError,
+    InputError,
+    MissingFileError,
+    OutputExistsError,
+    ReferenceFileError,
+    SomeFailedError,
+    UnsuitableFileError,
+)
 from gpucti.io.exposure import Exposure
 from support.extraction_cases import CASES, TABLES
 from support.recorded import extraction
 from support.stis_files import change, digest, listing
+from support.visits import Case, finished_copy
 
 RECORDED = extraction()
 CORRECTED = {"PCTECORR": "COMPLETE"}
@@ -185,7 +197,7 @@ def test_names(own: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert "o2_crc.fits: is called crc, but its header does not say that it is CTI-corrected" in warning
 
 
-def test_folders(plain: Path, tmp_path: Path) -> None:
+def test_folders(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Oracle: reference files through oref; outputs in outdir; compressed inputs; what exists stays."""
     oref, images = plain, tmp_path / "images"
     images.mkdir()
@@ -208,25 +220,94 @@ def test_folders(plain: Path, tmp_path: Path) -> None:
         gpucti.x1d(images / "o1_flt.fits", tmp_path / "new", **given)
     assert made[0].read_bytes() == b"precious"
     assert not differing(gpucti.x1d(images / "o1_flt.fits", tmp_path / "new", overwrite=True, **given)[0], "plain")
-    with pytest.raises(ReferenceFileError, match="XTRACTAB names"):
+    with pytest.raises(ReferenceFileError, match=r"XTRACTAB names 'oref\$.*oref stands for .*images/', .*\(--oref\)"):
         gpucti.x1d(images / "o1_flt.fits", tmp_path / "other", oref=images)
+    monkeypatch.delenv("oref", raising=False)
+    with pytest.raises(
+        ReferenceFileError, match=r"the environment variable oref is not set; .* option oref \(--oref\)"
+    ):
+        gpucti.x1d(images / "o1_flt.fits", tmp_path / "other")
     with pytest.raises(InputError, match="oref is the folder"):
         gpucti.x1d(images / "o1_flt.fits", oref=tmp_path / "gone")
 
 
-def test_all_or_nothing(own: Path, tmp_path: Path) -> None:
-    """Nothing is written if one of the files gives no spectrum; two inputs never share an output."""
+def test_a_bad_file_costs_the_others_nothing(own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Oracle: the recorded spectrum of the good files, whatever stands before, between and behind them."""
+    good, empty, last = own / "case_flt.fits", own / "o2_flt.fits", own / "o4_flt.fits"
+    with fits.open(good) as hdus:
+        hdus["DQ", 1].data[:] = 512
+        hdus.writeto(empty)
+    image = named(own, "o1_flt.fits", OBSTYPE="IMAGING")
+    lost = named(own, "o3_flt.fits", XTRACTAB="oref$gone_1dx.fits")
+    shutil.copy(good, last)
+    given = [image, good, empty, lost, last]
+    with (
+        pytest.raises(SomeFailedError) as caught,
+        pytest.warns(UserWarning, match="^skipped: o1_flt.fits: no spectrum$"),
+    ):
+        gpucti.x1d(given, tmp_path / "new")
+    made = [tmp_path / "new" / name for name in ("case_x1d.fits", "o4_x1d.fits")]
+    assert list(caught.value.done) == made and not any(differing(path, "plain") for path in made)
+    assert listing(tmp_path / "new") == [path.name for path in made]
+    assert [failure.item for failure in caught.value.failures] == [str(empty), str(lost)]
+    reasons = [failure.reason for failure in caught.value.failures]
+    for reason, word in zip(reasons, ("no spectrum was extracted", "XTRACTAB names"), strict=True):
+        assert word in reason
+
+    assert cli.main(["x1d", *map(str, given), "-o", str(tmp_path / "again"), "--device", "numpy"]) == 1
+    out, err = capsys.readouterr()
+    assert [line.partition(" ->")[0] for line in out.splitlines()] == [good.name, last.name]
+    assert "2 of 4 could not be treated, the others are done:" in err
+    assert "warning: skipped: o1_flt.fits: no spectrum" in err
+    assert [line.strip().partition(": ")[0].partition("[")[0] for line in err.splitlines()[-2:]] == [
+        str(path) for path in (empty, lost)
+    ]
+
+
+def test_of_one_file_its_own_error(own: Path, tmp_path: Path) -> None:
+    """Nothing is written where there is no spectrum; two inputs never share an output."""
     good, bad = own / "case_flt.fits", own / "o2_flt.fits"
     with fits.open(good) as hdus:
         hdus["DQ", 1].data[:] = 512
         hdus.writeto(bad)
     with pytest.raises(EngineError, match="o2_flt.fits: no spectrum was extracted. No spectrum from image set 1: "):
-        gpucti.x1d([good, bad], tmp_path / "new")
+        gpucti.x1d(bad, tmp_path / "new")
     assert not (tmp_path / "new").exists()
     (own / "more").mkdir()
     shutil.copy(good, own / "more")
     with pytest.raises(InputError, match="both would be written to"):
         gpucti.x1d([good, own / "more" / good.name], tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_write_error_is_that_of_its_file(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: the disk is full for the first table only."""
+    paths = [own / "case_flt.fits", named(own, "o2_flt.fits")]
+    write = ExtractedSpectra.write
+
+    def full(self: ExtractedSpectra, path: Path, **given: Any) -> Path:
+        if path.name == "case_x1d.fits":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write(self, path, **given)
+
+    monkeypatch.setattr(ExtractedSpectra, "write", full)
+    with pytest.raises(SomeFailedError, match="case_flt.fits: .*No space left on device.*case_x1d.fits") as caught:
+        gpucti.x1d(paths, tmp_path)
+    assert listing(tmp_path) == ["o2_x1d.fits", "own"] and len(caught.value.done) == 1
+
+
+def test_the_header_says_by_what_and_how(own: Path) -> None:
+    """Oracle: the options given; nothing that a run of the pipeline said of the image is said of the table."""
+    run = {"PCTESHAR": "0" * 64, "PCTEPROD": "flc x1c", "PCTEPART": False, "PCTEOMIT": 0}
+    path = named(own, "case_flc.fits", **CORRECTED, **run)
+    options = {"extrsize": 11, "bksmode": "off", "xoffset": 0.5, "helcorr": "omit"}
+    for given, text in (({}, "none"), (options, "extrsize=11, bksmode=off, xoffset=0.5, helcorr=False")):
+        [made] = gpucti.x1d(path, overwrite=True, **given)
+        primary = header(made)
+        assert not set(run) & set(primary)
+        assert (primary["X1DOPTS"], primary["X1DSHAI"]) == (text, digest(path))
+        assert primary["X1DPROG"] == f"gpucti {gpucti.__version__}"
+        assert f"Options: {text}." in " ".join(primary["HISTORY"])
 
 
 def test_an_image_set_without_spectrum_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -237,6 +318,26 @@ def test_an_image_set_without_spectrum_is_said(tmp_path: Path, caplog: pytest.Lo
     [failure] = done[0].failures
     assert failure.startswith("No spectrum from image set 1: ")
     assert [record.levelno for record in caplog.records if failure in record.getMessage()] == [logging.WARNING]
+
+
+@pytest.mark.slow
+def test_the_pipeline_does_not_take_it_for_its_own(finished: Case, tmp_path: Path) -> None:
+    """Oracle: a table that was extracted with another box is not what a run makes; with --clean it is made anew."""
+    case = finished_copy(finished, tmp_path / "run")
+    [image] = (path for path in case.science.glob("*_flc.fits") if path.with_name(_x1c(path)).is_file())
+    before = fits.getdata(image.with_name(_x1c(image)))["FLUX"]
+    assert not [task for task in gpucti.plan(*case.folders, **case.options).science if not task.reuse]
+    [made] = gpucti.x1d(image, extrsize=21, oref=case.oref, device="cpu", overwrite=True)
+    assert made.name == _x1c(image) and not np.array_equal(fits.getdata(made)["FLUX"], before)
+    planned = gpucti.plan(*case.folders, **case.options)
+    assert [task.reuse for task in planned.science if task.path.name[:9] == image.name[:9]] == [False]
+    assert any(f"outputs of an earlier, different run exist: {made.name}" in text for text in planned.problems)
+    gpucti.correct(*case.folders, **case.options, clean=True)
+    np.testing.assert_array_equal(fits.getdata(made)["FLUX"], before)
+
+
+def _x1c(image: Path) -> str:
+    return image.name.replace("_flc", "_x1c")
 
 
 # ---- refusals ----------------------------------------------------------------------------------------------------
@@ -313,6 +414,33 @@ def test_missing_files(own: Path) -> None:
     [table] = gpucti.x1d(own / "case_flt.fits")
     with pytest.raises(InputError, match="SCI,1 is not an image extension"):
         gpucti.x1d(table)
+
+
+#: Words of the reason why no spectrum is extracted, by suffix of the name.
+REAL = {"raw": "", "sx1": "SCI,1 is not an image extension", "x1d": "FUV-MAMA"}
+
+
+def test_real_files(real_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Oracle: what the archive's files are: none is a calibrated image; each is refused with its own reason."""
+    paths = sorted(real_files.glob("*.fits"))
+    with pytest.raises(UnsuitableFileError, match=f"none of the {len(paths)} files is a calibrated spectrum") as whole:
+        gpucti.x1d(paths, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    reasons = {}
+    for path in paths:
+        assert path.name in str(whole.value)
+        with pytest.raises(UnsuitableFileError) as caught:
+            gpucti.x1d(path, tmp_path / "new")
+        reasons[path.name] = caught.value.reason
+    for name, reason in reasons.items():
+        assert REAL.get(name.rpartition("_")[2].partition(".")[0], "") in reason
+    for name in ("o56502010_raw.fits", "o56502040_raw.fits", "o4sp040b0_raw.fits"):
+        assert "are PERFORM, the image is not calibrated yet" in reasons[name]
+    for name in ("o56502010_raw.fits", "odlm21010_sx1.fits", "odlm21050_x1d.fits"):
+        path = real_files / name
+        assert cli.main(["x1d", str(path)]) == 1
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"gpucti: error: {path}")
 
 
 # ---- the command -------------------------------------------------------------------------------------------------
