@@ -12,6 +12,7 @@ from pathlib import Path
 
 from astropy.time import Time
 
+from gpucti._lazy import require
 from gpucti.backends import get_backend
 from gpucti.backends.base import Backend
 from gpucti.calibration.native import NativeEngine
@@ -36,6 +37,7 @@ from gpucti.io.atomic import ALLOW, atomic_output
 from gpucti.io.exposure import Exposure
 from gpucti.io.lock import HOLDER_NAME, LOCK_NAME, folder_lock
 from gpucti.pipeline.running.run import Report, correct
+from gpucti.plots.style import require_matplotlib
 from gpucti.progress import Event, Progress
 from gpucti.synthetic import Observation, Visit, simulate_visit
 
@@ -63,7 +65,7 @@ class DemoResult:
     visit : Visit
         The simulated visit, corrected.
     picture : Path or None
-        The picture (PNG); None where matplotlib or pillow is not installed.
+        The picture (PNG); None where matplotlib or pillow does not work.
     table_file : Path
         The table (text).
     stars, sky, spectrum, hot_pixels
@@ -126,6 +128,7 @@ def run_demo(
     """
     folder = Path(folder).absolute()
     backend = get_backend(device)
+    drawn = _can_draw()  # said now, not after all the work
     parts = _Parts(progress)
     _refuse(folder, overwrite=overwrite)
     folder.mkdir(parents=True, exist_ok=True)
@@ -153,15 +156,24 @@ def run_demo(
             stars, sky, hot = measure_stars(image), measure_sky(image), measure_hot_pixels(darks)
             when = Time(Exposure.read(plain[image_root, "crj"]).primary["TEXPSTRT"], format="mjd").strftime("%B %Y")
             picture = None
-            try:
+            if drawn:
                 picture = draw(folder / PICTURE, image, darks[-1], stars, spectrum, hot, when=when)
-            except MissingPackageError as error:
-                warnings.warn(f"no picture: {error}", stacklevel=2)
         result = DemoResult(
             folder, visit, picture, folder / TABLE, stars, sky, spectrum, hot, report, dict(parts.seconds)
         )  # fmt: skip
         _write(result.table_file, result.table)
     return result
+
+
+def _can_draw() -> bool:
+    """Tell whether there is what draws the picture, or warn."""
+    try:
+        require_matplotlib()
+        require("pillow", "the picture")
+    except MissingPackageError as error:
+        warnings.warn(f"no picture: {error}", stacklevel=3)
+        return False
+    return True
 
 
 def _calibrate_plain(visit: Visit, outdir: Path, backend: Backend) -> dict[tuple[str, str], Path]:

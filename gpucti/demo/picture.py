@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gpucti._lazy import require
 from gpucti.demo.measure import BRIGHTNESS, FAR, DarkImage, HotPixels, Image, Pair, Spectrum, Stars
 from gpucti.io.atomic import atomic_output
 
@@ -39,15 +38,7 @@ SOFTNESS = 20.0
 def draw(
     path: Path, image: Image, dark: DarkImage, stars: Stars, spectrum: Spectrum, hot: HotPixels, *, when: str
 ) -> Path:
-    """Draw everything into a PNG file; an existing one is replaced.
-
-    Raises
-    ------
-    MissingPackageError
-        matplotlib or pillow is not installed.
-    """
-    for package in ("matplotlib", "pillow"):
-        require(package, "the picture")
+    """Draw everything into a PNG file; an existing one is replaced."""
     from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
