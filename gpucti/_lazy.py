@@ -9,8 +9,8 @@ from types import ModuleType
 
 from gpucti.errors import MissingPackageError
 
-#: Name of a module, where it is not that of its package.
-_MODULES = {"pillow": "PIL"}
+#: The module that is tried, where it is not called as its package.
+_MODULES = {"pillow": "PIL", "matplotlib": "matplotlib.figure"}
 
 
 def submodules(package: str) -> Callable[[str], ModuleType]:

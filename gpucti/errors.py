@@ -132,10 +132,13 @@ class Failure(NamedTuple):
 
     @classmethod
     def of(cls, item: object, error: Exception) -> Self:
-        """Return what became of an item; an error that names another place says so in the reason."""
-        if isinstance(error, GpuctiError) and error.where == str(item):
-            return cls(str(item), error.reason)
-        return cls(str(item), str(error))
+        """Return what became of an item; the reason begins with the place if that is another, or an extension."""
+        name = str(item)
+        if isinstance(error, GpuctiError) and error.where == name:
+            return cls(name, error.reason)
+        if isinstance(error, GpuctiError) and error.where.startswith(f"{name}["):
+            return cls(name, f"{error.where.removeprefix(name)} {error.reason}")
+        return cls(name, str(error))
 
 
 class SomeFailedError(GpuctiError, RuntimeError):

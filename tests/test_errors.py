@@ -64,7 +64,7 @@ def test_a_failure_names_its_item_once() -> None:
     system = Failure.of("x.fits", OSError(28, "No space left on device", "/full"))
     assert [str(failure) for failure in (own, inner, system)] == [
         "x.fits: is empty",
-        "x.fits: x.fits[SCI,1]: is empty",
+        "x.fits: [SCI,1] is empty",
         "x.fits: [Errno 28] No space left on device: '/full'",
     ]
 

@@ -122,7 +122,8 @@ def test_a_package_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch, erro
     for name in [name for name in sys.modules if name.partition(".")[0] == "astroquery"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr("sys.meta_path", [Broken(), *sys.meta_path])
-    with pytest.raises(ArchiveError, match=r"astroquery cannot be imported .*; install it .*--anneals FILE") as failed:
+    said = r"astroquery, which cannot be imported .*; pip install .*--anneals FILE"
+    with pytest.raises(ArchiveError, match=said) as failed:
         anneal_periods([SCIENCE], settings=ArchiveSettings(server="http://127.0.0.1:9"))
     assert str(error) in str(failed.value)
 

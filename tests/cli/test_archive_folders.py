@@ -62,7 +62,7 @@ def test_a_bad_image_costs_itself(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert out.splitlines()[-1].startswith("2 files corrected in ")
     first, second = err.splitlines()
     assert first == "gpucti: error: 1 of 3 could not be treated, the others are done:"
-    assert "o2_flt.fits[SCI,1]: 1 NaN or infinite pixels" in second
+    assert "o2_flt.fits: [SCI,1] 1 NaN or infinite pixels" in second
     assert listing(tmp_path) == ["o1_cte.fits", "o1_flt.fits", "o2_flt.fits", "o3_cte.fits", "o3_flt.fits"]
 
 

@@ -27,7 +27,7 @@ def test_errors_become_problems_once_each() -> None:
     "error, told",
     [
         (InputError("no number", where=RAW), "no number"),
-        (InputError("no number", where=f"{RAW}[SCI,1]"), f"{RAW}[SCI,1]: no number"),
+        (InputError("no number", where=f"{RAW}[SCI,1]"), "[SCI,1] no number"),
         (ReferenceFileError("damaged", where="oref/x_bia.fits"), "oref/x_bia.fits: damaged"),
         (InputError("no number"), "no number"),
         (PermissionError(13, "Permission denied", str(RAW)), f"[Errno 13] Permission denied: '{RAW}'"),
