@@ -108,6 +108,7 @@ def test_json_into_a_folder_that_is_not_there(name: str, tmp_path: Path, capsys:
     assert (code, out) == (2, "") and "there is no such folder; make it first" in err
 
 
+@pytest.mark.slow
 def test_json_of_doctor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Oracle: ``-`` prints JSON alone, a file has the same beside the text."""
     code, out, err = run(capsys, "doctor", tmp_path, "--offline", "--json", "-")

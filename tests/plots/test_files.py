@@ -646,10 +646,8 @@ def test_window(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch:
     assert "there is no display for a window; name a picture to write, -o FILE.png." in done.stderr
 
 
-@pytest.mark.parametrize(
-    "backend",
-    ["module://matplotlib_inline_that_is_not_here.backend_inline", pytest.param("nonsense", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline_that_is_not_here.backend_inline", "nonsense"])
 def test_mplbackend_of_a_notebook(backend: str, tmp_path: Path) -> None:
     """Oracle: pictures are written whatever MPLBACKEND says; a window is one line; in Python the variable is named."""
     path = table(tmp_path / "o1_x1d.fits", cells())

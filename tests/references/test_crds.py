@@ -83,6 +83,7 @@ def ask(env: dict[str, str], folder: Path, **options: Any) -> Any:
     return answer, dict(answer.names.get(path, {}))
 
 
+@pytest.mark.slow
 def test_the_answers_are_those_of_bestrefs(server: CrdsServer, tmp_path: Path) -> None:
     """Oracle: `crds bestrefs` on FITS files; in amplifier A's case it leaves DARKFILE and counts errors."""
     cases = {

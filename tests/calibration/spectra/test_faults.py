@@ -168,6 +168,7 @@ def test_quiet_is_not_silent(undone: Case, capsys: pytest.CaptureFixture[str]) -
     assert code != 0 or "No x1c" in out + err
 
 
+@pytest.mark.slow
 def test_a_shift_out_of_noise_is_said(undone: Case) -> None:
     """Oracle: a lamp that was not lit says nothing of the wavelengths, whatever correlates best with its noise."""
     edit(undone.science / WAVECAL, 1, pixels=no_light)

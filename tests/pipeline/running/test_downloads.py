@@ -71,6 +71,7 @@ def test_from_raw_files_alone(case: Case, server: Server, expected: Any, monkeyp
     assert refused == []
 
 
+@pytest.mark.slow
 def test_fetching_reads_nothing_again(case: Case, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Raw files: once for both plans, once for the run; references once. Oracle: the one function that reads files."""
     read: Counter[str] = Counter()

@@ -43,6 +43,7 @@ def of(contents: Contents, *beginnings: str) -> Contents:
     return {name: hdus for name, hdus in contents.items() if name.startswith(beginnings)}
 
 
+@pytest.mark.slow
 def test_an_exposure_that_fails_on_the_way(
     case: Case, expected: Contents, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -276,6 +276,7 @@ def test_damaged_corrected_dark_is_made_again(finished: Case, expected: Contents
     assert outputs(other) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [WEEKDARK, BASEDARK])
 def test_damaged_super_dark_is_made_again(finished: Case, expected: Contents, tmp_path: Path, name: str) -> None:
     """A truncated super-dark is made again from the corrected darks that are there, if something waits for it."""
@@ -291,6 +292,7 @@ def test_damaged_super_dark_is_made_again(finished: Case, expected: Contents, tm
     assert outputs(case) == expected
 
 
+@pytest.mark.slow
 def test_damaged_product_is_made_again(finished: Case, expected: Contents, tmp_path: Path) -> None:
     """A product cut short is not taken for one of this run: it stops the run, until --clean makes it again."""
     case = finished_copy(finished, tmp_path / "run")

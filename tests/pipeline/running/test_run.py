@@ -77,6 +77,7 @@ def test_second_run_reuses_everything(again: Case, capsys: pytest.CaptureFixture
     assert seen(*again.folders) == before
 
 
+@pytest.mark.slow
 def test_clean(again: Case, expected: Contents) -> None:
     """Oracle: products are new files with the same content; super-darks and corrected darks are not touched."""
     before, kept = seen(again.science), seen(again.ref, again.darks)
@@ -103,6 +104,7 @@ def test_clean_all(again: Case, expected: Contents) -> None:
     assert outputs(again) == expected
 
 
+@pytest.mark.slow
 def test_changed_pctetab(again: Case, expected: Contents, tmp_path: Path) -> None:
     """Oracle: old products stop the run before anything is touched; with clean nothing of the old table is left."""
     other = {**again.options, "pctetab": quick_table(tmp_path / "other_pcte.fits", sim_nit=2)}
@@ -184,6 +186,7 @@ def test_compressed_files_in_odd_folders(
     assert after == before
 
 
+@pytest.mark.slow
 def test_defaults_of_the_folders(again: Case) -> None:
     """Oracle: in the science folder, without arguments, darks and super-darks are looked for beside it."""
     before = seen(*again.folders)
