@@ -6,7 +6,6 @@ import ssl
 from pathlib import Path
 
 import pytest
-import requests
 
 from gpucti.io.network import (
     REQUESTS,
@@ -20,6 +19,7 @@ from gpucti.io.network import (
     without_secrets,
 )
 
+requests = pytest.importorskip("requests")
 SERVER = "https://mast.stsci.edu"
 
 
