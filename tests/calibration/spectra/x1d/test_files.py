@@ -330,8 +330,10 @@ def test_the_pipeline_does_not_take_it_for_its_own(finished: Case, tmp_path: Pat
     [made] = gpucti.x1d(image, extrsize=21, oref=case.oref, device="cpu", overwrite=True)
     assert made.name == _x1c(image) and not np.array_equal(fits.getdata(made)["FLUX"], before)
     planned = gpucti.plan(*case.folders, **case.options)
-    assert [task.reuse for task in planned.science if task.path.name[:9] == image.name[:9]] == [False]
-    assert any(f"outputs of an earlier, different run exist: {made.name}" in text for text in planned.problems)
+    assert image.name[:9] not in [task.root for task in planned.science]
+    (failure,) = planned.failures
+    assert Path(failure.item).name[:9] == image.name[:9]
+    assert f"outputs of an earlier, different run exist: {made.name}" in failure.reason
     gpucti.correct(*case.folders, **case.options, clean=True)
     np.testing.assert_array_equal(fits.getdata(made)["FLUX"], before)
 
