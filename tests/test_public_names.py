@@ -56,6 +56,7 @@ def in_a_fresh_process(script: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_names_in_documents_and_docstrings_are_attributes() -> None:
     """Oracle: README.md, docs, examples, docstrings. Each name finds the package as ``import gpucti`` leaves it."""
     where: dict[str, list[str]] = {}
@@ -92,6 +93,7 @@ print(gpucti.{module}.__name__)
     assert in_a_fresh_process(script).strip() in (PACKAGE / "former" / f"{module}.py").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_all_modules_are_attributes_of_their_packages() -> None:
     """Oracle: the files; nothing but they and the public names is an attribute."""
     modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in PACKAGE.rglob("[a-z]*.py")]

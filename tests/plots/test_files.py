@@ -353,6 +353,7 @@ def test_rectified_spectrum(tmp_path: Path) -> None:
             gpucti.plot_files(bad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.0, 7.0, -1e30, np.nan, np.inf])
 def test_flat_and_empty_images(value: float, tmp_path: Path) -> None:
     """Nothing but one value, or no number at all, is a picture too."""
@@ -536,6 +537,7 @@ def test_refusals(tmp_path: Path) -> None:
     assert listing(tmp_path) == sorted([*before, "many_flt.fits", "many_x1d.fits"])
 
 
+@pytest.mark.slow
 def test_one_bad_file_costs_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Oracle: the good ones are drawn, the picture and the error name the others, the command ends with 1."""
     good = table(tmp_path / "o1_x1d.fits", cells())

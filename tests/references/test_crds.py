@@ -128,6 +128,7 @@ def test_the_answers_are_those_of_bestrefs(server: CrdsServer, tmp_path: Path) -
     assert answer.connected and not answer.failed and not answer.errors
 
 
+@pytest.mark.slow
 def test_files_are_fetched_once(server: CrdsServer, tmp_path: Path) -> None:
     """Oracle: the server's bytes; its log of requests."""
     env = variables(**server.environment(tmp_path / "cache"))
@@ -143,6 +144,7 @@ def test_files_are_fetched_once(server: CrdsServer, tmp_path: Path) -> None:
     assert (server.calls, server.files) == (["get_server_info"], [])
 
 
+@pytest.mark.slow
 def test_faults_of_files(server: CrdsServer, tmp_path: Path) -> None:
     """Oracle: which files the server was told to spoil; a damaged one does not stay, one of the user's does."""
     cache = tmp_path / "cache"
@@ -169,6 +171,7 @@ def test_faults_of_files(server: CrdsServer, tmp_path: Path) -> None:
     assert set(server.files) == {BIAS, DARK, CCD}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["instrument", "flat"])
 def test_offline_with_a_filled_cache(mode: str, tmp_path: Path) -> None:
     """Oracle: the rules; nothing is asked of a server that is called serverless, or that refuses."""
@@ -184,6 +187,7 @@ def test_offline_with_a_filled_cache(mode: str, tmp_path: Path) -> None:
     assert Path(crds_setup(env, tmp_path).environment["oref"], BIAS).is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["silent", "html"])
 def test_no_server_and_no_rules(fault: str, server: CrdsServer, tmp_path: Path) -> None:
     """Oracle: one error that names server and cache; it does not take for ever."""

@@ -159,6 +159,7 @@ def test_a_table_in_the_way(visit: Path, tmp_path: Path) -> None:
     assert len(list(out.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_wavecal_compressed(visit: Path, tmp_path: Path) -> None:
     """The wavecal may lie there as .gz: the same products."""
     plain = science(visit, tmp_path / "plain", 1)
@@ -184,6 +185,7 @@ def test_a_dead_wavecal(visit: Path, tmp_path: Path) -> None:
     assert Exposure.read(made.products["flt"]).primary["WAVECORR"] == "PERFORM"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("keyword", "row", "products", "about"),
     [

@@ -187,6 +187,7 @@ def test_a_super_dark_of_the_users_own_stays(
     assert "DARKFILE" not in it.references_by_crds[task.path]
 
 
+@pytest.mark.slow
 def test_what_crds_cannot_provide(
     stale: Case, archive: Archive, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -264,6 +265,7 @@ def test_oref_that_is_not_of_the_cache(case: Case, archive: Archive, monkeypatch
     assert any(f"oref is {case.oref}, but CRDS keeps reference files in" in problem for problem in it.problems)
 
 
+@pytest.mark.slow
 def test_wavecals(stale: Case, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     """Oracle: the names that CRDS has for the wavecal; its lamp table is the exposure's where that has none."""
     use(archive, monkeypatch)

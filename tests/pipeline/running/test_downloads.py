@@ -51,6 +51,7 @@ def names(case: Case) -> list[str]:
     return [dark.exposure for dark in truth_of(case).darks if dark.flt and not dark.too_short]
 
 
+@pytest.mark.slow
 def test_from_raw_files_alone(case: Case, server: Server, expected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Oracle: the products of a run that had darks and list from the beginning; then a run without any network."""
     events = []

@@ -75,6 +75,7 @@ def test_full_disk(case: Case, expected: Contents, tmp_path: Path) -> None:
     assert outputs(case) == expected
 
 
+@pytest.mark.slow
 def test_read_only_science_folder(case: Case) -> None:
     """Known before anything is read; the message says what to do."""
     before = seen(*case.folders, besides=())
@@ -84,6 +85,7 @@ def test_read_only_science_folder(case: Case) -> None:
     assert seen(*case.folders, besides=()) == before
 
 
+@pytest.mark.slow
 def test_read_only_folder_of_super_darks(case: Case) -> None:
     """Known before the darks are corrected."""
     before = seen(*case.folders)

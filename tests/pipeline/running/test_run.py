@@ -91,6 +91,7 @@ def test_clean(again: Case, expected: Contents) -> None:
     assert outputs(again) == expected
 
 
+@pytest.mark.slow
 def test_clean_all(again: Case, expected: Contents) -> None:
     """Oracle: everything that is not the user's is a new file with the same content."""
     before = seen(*again.folders)
@@ -288,6 +289,7 @@ def test_products_of_stis_cti_stop_the_run(case: Case) -> None:
     assert (it.problems, len(it.deletions)) == ((), 4)
 
 
+@pytest.mark.slow
 def test_super_dark_of_the_user(finished: Case, case: Case) -> None:
     """Oracle: one that is CTI-corrected and lies elsewhere is kept, and no dark is looked for; one that is not
     corrected is replaced."""
@@ -336,6 +338,7 @@ def test_another_list_is_told_of(again: Case) -> None:
     assert (again.ref / "anneals.json").read_bytes() == saved
 
 
+@pytest.mark.slow
 def test_log_of_a_folder_without_a_name(small_visit: Any, quick_pctetab: Path, tmp_path: Path) -> None:
     """Oracle: a folder name that is no text in any encoding (bytes of another century) is no obstacle."""
     folder = tmp_path / "b\udce9b\udce9"
